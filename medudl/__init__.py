@@ -1,0 +1,3 @@
+"""Learning from medical scans without labels."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,88 @@
+"""The contract of a method: a step is a flow that says what to minimise and for whom; one loop does it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from medudl.batch import Batch
+
+VERBS = ("encode", "reconstruct", "sample", "translate", "classify", "denoise", "anomaly")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one player is to minimise now.
+
+    player: a key of `players()`.
+    loss: scalar with a graph, or None where `gradients` are given.
+    parts: its terms, for the log; detached scalars are enough.
+    gradients: ready gradients by parameter name of the player, for updates written by hand (CD-k).
+    """
+
+    player: str
+    loss: Tensor | None
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    gradients: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stage of training. `share` is its part of all steps; schedule, best epoch and early stop belong to it."""
+
+    name: str
+    share: float = 1.0
+
+
+class Method(nn.Module, ABC):
+    """Base of all methods. A subclass gives `__init__(self, shape, *, options)`, `step`, `validate` and its verbs.
+
+    shape: (C, *S) of one image. Verbs (those a method has decide which tasks it is offered):
+    encode(image) -> (B, Z); reconstruct(image) -> image; denoise(image) -> image; sample(count) -> (count, C, *S);
+    translate(image) -> target; classify(image) -> (B, K) logits;
+    anomaly(image) -> map (B, 1, *S) >= 0, score (B,).
+    """
+
+    dims: ClassVar[tuple[int, ...]] = (2, 3)
+    monitor: ClassVar[str] = "loss"  # the name in `validate` whose mean chooses the best checkpoint; lower is better
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    @abstractmethod
+    def players(self) -> dict[str, nn.Module]:
+        """The parts that are trained, each with an optimiser of its own. Every parameter belongs to one at most."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The stages of training, in order; one for most methods."""
+        return (Phase("train"),)
+
+    def enter_phase(self, phase: Phase) -> None:
+        """Called when a phase begins and again when a resumed run loads its state."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Iterator[Objective]:
+        """Yield objectives in the order of their updates. "After the update" is the next line.
+
+        Never yield inside no_grad, autocast or fork_rng: the state would leak into the loop.
+        """
+
+    @abstractmethod
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """{name: (B,)} without side effects, `monitor` among the names."""
+
+    def extra_state(self) -> dict[str, object]:
+        """What a resume needs beside parameters and buffers: tensors and JSON values, nested in dicts and lists."""
+        return {}
+
+    def load_extra_state(self, state: dict[str, object]) -> None:
+        """Restore what `extra_state` gave."""
+
+    def verbs(self) -> tuple[str, ...]:
+        """The verbs this method has."""
+        return tuple(verb for verb in VERBS if callable(getattr(self, verb, None)))

@@ -1,0 +1,26 @@
+"""Shared fixtures: one torch thread, and the real scans where they are present."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    # Two threads on a busy two-core machine are many times slower than one; torch is not imported for this alone.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real scans (MEDUDL_REAL_DATA, default ../shared/data), or a skip that says so."""
+    folder = Path(os.environ.get("MEDUDL_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real scans are absent: {folder} (set MEDUDL_REAL_DATA)")
+    return folder
