@@ -1,0 +1,51 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both need Python 3.11+ and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# Threads of numpy and torch inside one test process; two processes run beside each other.
+ONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+OUT ?= demo
+STUDY_OUT ?= study-results
+
+.PHONY: demo test check format proofs study bench sample-data clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medudl needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torchvision") and "torchvision has slipped in: it breaks torchmetrics and lightning beside a CPU build of torch")'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/medudl demo --out $(OUT) $(if $(DATA),--data "$(DATA)")
+	$(if $(filter 0,$(VIEW)),,$(BIN)/python -m webbrowser -t "file://$(abspath $(OUT))/report/report.html")
+
+test: $(READY)
+	$(ONE) $(BIN)/pytest -n 2 --dist worksteal
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(ONE) $(BIN)/pytest tests/test_layers.py
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proofs: $(READY)
+	$(ONE) $(BIN)/pytest -n 2 --dist worksteal -m proof --durations=20
+
+study: $(READY)
+	@test -n "$(NAME)" || { echo "make study NAME=...: one of $$(ls studies | grep -v -e queue -e __ | sed 's/\.py//' | tr '\n' ' ')"; exit 2; }
+	$(BIN)/python -m studies.$(NAME) --out $(STUDY_OUT)/$(NAME)
+
+bench: $(READY)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done
+
+sample-data: $(READY)
+	$(BIN)/python -m medudl.data.phantom sample_data --sample
+
+clean:
+	rm -rf $(VENV) demo study-results build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,128 @@
+"""One public function a command, with the same words: what the command line, the viewer and a script call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medudl.config import Config, read_config
+from medudl.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from medudl.data.cohort import Cohort
+
+PACKAGE = Path(__file__).parent
+
+
+def shipped(folder: str) -> Path:
+    """A folder that comes with medudl (configs, sample_data), installed from a wheel or from a checkout."""
+    for place in (PACKAGE / "shipped" / folder, PACKAGE.parent / folder):
+        if place.is_dir():
+            return place
+    raise UserError(f"{folder}/ is missing from this installation of medudl; install it again")
+
+
+def config_path(name: str | Path) -> Path:
+    """A YAML file, or the name of a config that comes with medudl ("denoising_autoencoder")."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    configs = shipped("configs")
+    found = configs / f"{name}.yaml"
+    if not found.is_file():
+        known = sorted(str(p.relative_to(configs).with_suffix("")) for p in configs.rglob("*.yaml"))
+        raise UserError(f"{name}: neither a YAML file nor a config of medudl ({', '.join(known)})")
+    return found
+
+
+def index(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    patterns: Sequence[str] = (),
+    masks: Sequence[str] = (),
+    labels: str | Path | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    contrasts: Sequence[str] = (),
+    progress: bool = False,
+) -> Cohort:
+    """Write cohort.csv over all scans under `paths`, and say what is wrong with them. See docs/data.md."""
+    from medudl.data import index as rows
+
+    return rows.index(
+        paths, out, patterns=patterns, masks=masks, labels=labels, split=split, seed=seed, contrasts=contrasts,
+        progress=progress,
+    )  # fmt: skip
+
+
+def train(
+    config: str | Path | Config,
+    cohort: str | Path,
+    out: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    folds: int | None = None,
+    leave_out: str | None = None,
+    progress: bool = True,
+) -> None:
+    """Train, then learn the healthy thresholds on the held-out healthy scans where the method has anomaly maps.
+
+    folds: K runs in out/fold-0 ..., each patient held out once; leave_out: this subject alone is the test split.
+    """
+    from medudl.data.cohort import Cohort
+
+    settings = config if isinstance(config, Config) else read_config(config_path(config), overrides)
+    if folds is not None and leave_out is not None:
+        raise UserError("--folds and --leave-out exclude each other: folds leave out every patient once")
+    rows = Cohort.read(Path(cohort))
+    _check_method(settings)
+
+    from medudl.training import folds as plan
+
+    if folds is not None:
+        for fold in range(folds):
+            _train_one(settings, plan.with_folds(rows, folds, fold), Path(out) / f"fold-{fold}", resume, progress)
+    elif leave_out is not None:
+        _train_one(settings, plan.leave_out(rows, leave_out), Path(out), resume, progress)
+    else:
+        _train_one(settings, rows, Path(out), resume, progress)
+
+
+def _check_method(config: Config) -> None:
+    from medudl.methods import option_names
+
+    option_names(str(config.method["name"]), config.method)
+
+
+def _train_one(config: Config, cohort: Cohort, out: Path, resume: bool, progress: bool) -> None:
+    from medudl.tasks.detect import calibrate
+    from medudl.training.train import fit
+
+    run = fit(config, cohort, out, resume=resume, progress=progress)
+    if "anomaly" in run.method().verbs():
+        calibrate(run)
+
+
+def detect(
+    run: str | Path, input: str | Path, out: str | Path, *, dicom: bool = False, split: str | None = None,
+    device: str = "auto", progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """Anomaly maps and expected-normal volumes in each scan's geometry, and scores.csv. Returns the scores."""
+    from medudl.tasks import detect as task
+
+    return task.detect(run, input, out, dicom=dicom, split=split, device=device, progress=progress)
+
+
+def evaluate(
+    run: str | Path, cohort: str | Path | None = None, *, split: str = "test", out: str | Path,
+    device: str = "auto", progress: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """report.json and report.html: the model beside trivial baselines, with intervals and a verdict."""
+    from medudl.report import evaluate as report
+
+    return report.evaluate(run, cohort, split=split, out=out, device=device, progress=progress)

@@ -1,0 +1,166 @@
+"""The command line: thin words around `medudl.api`. Nothing heavy is imported before a command has begun."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from medudl.errors import UserError
+
+app = typer.Typer(
+    name="medudl",
+    help="Learn from medical scans without labels. For research; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# typer exports BadParameter but not its base, whose package name differs between typer's versions.
+UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="Where to write.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `medudl train` writes it.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from medudl import __version__
+
+        typer.echo(f"medudl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    # What other libraries warn of may quote a header, and a header may hold a name.
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files: DICOM, NIfTI, PNG, npz ...")],
+    out: Out = Path("cohort.csv"),
+    pattern: Annotated[
+        Optional[list[str]],
+        typer.Option(help='Where names stand in a path: "{subject}/{study}/{contrast}.nii.gz", or a regex with groups.'),
+    ] = None,
+    masks: Annotated[
+        Optional[list[str]], typer.Option(help='Lesion masks, by pattern: "{subject}/{study}/mask.nii.gz".')
+    ] = None,
+    labels: Annotated[
+        Optional[Path], typer.Option(help="CSV with subject, study, series or path, and label (and split).")
+    ] = None,
+    split: Annotated[Optional[str], typer.Option(help="Shares of train/val/test by patient, such as 70/15/15.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    contrast: Annotated[
+        Optional[list[str]], typer.Option(help='Name a contrast by its description: "regex=T1c".')
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 when anything is wrong with any file.")] = False,
+) -> None:
+    """Make cohort.csv: what scans there are, and what is wrong with them, in plain words."""
+    from medudl import api
+
+    cohort = api.index(
+        paths, out, patterns=pattern or (), masks=masks or (), labels=labels, split=split, seed=seed,
+        contrasts=contrast or (), progress=True,
+    )  # fmt: skip
+    if strict and cohort.has_problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a config that comes with medudl.")],
+    cohort: Annotated[Path, typer.Option(help="cohort.csv, as `medudl index` writes it.")],
+    out: Out,
+    set_: Annotated[Optional[list[str]], typer.Option("--set", help="method.latent=32, train.steps=500 ...")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a stopped run.")] = False,
+    folds: Annotated[Optional[int], typer.Option(min=2, help="Train K runs, each patient held out once.")] = None,
+    leave_out: Annotated[Optional[str], typer.Option(help="Hold this subject out of training, for testing.")] = None,
+) -> None:
+    """Train a method; learn its healthy thresholds on held-out healthy scans."""
+    from medudl import api
+
+    api.train(config, cohort, out, overrides=set_ or (), resume=resume, folds=folds, leave_out=leave_out)
+
+
+@app.command()
+def detect(
+    run: RunFolder,
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="cohort.csv, a folder, or one file.")],
+    out: Out,
+    dicom: Annotated[bool, typer.Option(help="Write a DICOM Parametric Map and a Segmentation too.")] = False,
+    split: Annotated[Optional[str], typer.Option(help="Only this split of the cohort.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Anomaly maps in the geometry of each scan, and scores.csv."""
+    from medudl import api
+
+    api.detect(run, input, out, dicom=dicom, split=split, device=device)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    out: Out,
+    cohort: Annotated[Optional[Path], typer.Option(help="Default: the cohort that the run was trained from.")] = None,
+    split: Annotated[str, typer.Option(help="The split to evaluate on.")] = "test",
+    device: Device = "auto",
+) -> None:
+    """How good is it, against what any ruler could do? report.html, report.json and a verdict."""
+    from medudl import api
+
+    result = api.evaluate(run, cohort, split=split, out=out, device=device)
+    typer.echo(f"Report: {out / 'report.html'}")
+    typer.echo(str(result["verdict"]))
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    data: Annotated[Optional[Path], typer.Option(help="Your own folder of scans instead of the phantoms.")] = None,
+    config: Annotated[str, typer.Option(help="A YAML file, or the name of a config.")] = "demo/denoising_autoencoder",
+    seed: Annotated[int, typer.Option(help="Seed of phantoms and training.")] = 0,
+) -> None:
+    """The whole way, from scans to a report, in minutes: phantoms by default."""
+    from medudl import demo as walk
+
+    walk.demo(out, data=data, config=config, seed=seed)
+
+
+def main() -> None:
+    """Entry point: bad input is one line and exit code 2; Ctrl-C is 130."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        _fail(str(error), 2)
+    except UsageError as error:
+        _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped", 130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _fail(f"the disk is full ({error.filename or 'while writing'}); free some space and run the command again", 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(line: str, code: int) -> None:
+    print(f"medudl: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The floors of docs/architecture.md: a file imports from its own room and from lower floors, never upwards."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {
+    "errors": 0, "batch": 0, "config": 0, "networks": 0, "losses": 0, "metrics": 0,
+    "tricks": 1,
+    "methods": 2, "data": 2,
+    "run": 3,
+    "training": 4, "tasks": 4, "labels": 4, "report": 4, "export": 4,
+    "api": 5, "demo": 5, "cli": 6, "__init__": 6,
+}  # fmt: skip
+# Rooms on one floor that may be imported by a neighbour; all other siblings never meet.
+COMMON = {"errors", "batch", "config"}
+ALLOWED_SIBLINGS = {("report", "tasks"), ("demo", "api")}
+FORBIDDEN_TO_METHODS = {"data", "training", "config", "run", "logging"}
+FILES = sorted((ROOT / "medudl").rglob("*.py"))
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT / "medudl").parts[0].removesuffix(".py")
+
+
+def _imports(source: str) -> list[str]:
+    """Dotted names imported anywhere in a file, lazy imports inside functions included."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the floor"
+            module = node.module or ""
+            names += [f"{module}.{alias.name}" if module == "medudl" else module for alias in node.names]
+    return names
+
+
+def offences(room: str, source: str) -> list[str]:
+    """What a file of `room` with this source imports against the rules."""
+    found = []
+    for name in _imports(source):
+        top, *rest = name.split(".")
+        if top == "streamlit":
+            found.append("the library never imports streamlit")
+        if room == "methods" and top in FORBIDDEN_TO_METHODS:
+            found.append(f"methods imports {name}")
+        if top != "medudl":
+            continue
+        other = rest[0] if rest else "__init__"
+        if other == "__version__":
+            continue
+        if other == "cli" and room != "cli":
+            found.append("nothing imports cli")
+        elif room == "methods" and other in FORBIDDEN_TO_METHODS:
+            found.append(f"methods imports {name}")
+        elif other not in FLOORS:
+            found.append(f"{name} lies in no known room")
+        elif FLOORS[other] > FLOORS[room]:
+            found.append(f"{room} imports upwards: {name}")
+        elif FLOORS[other] == FLOORS[room] and other != room:
+            if other not in COMMON and (room, other) not in ALLOWED_SIBLINGS:
+                found.append(f"the siblings {room} and {other} meet: {name}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    assert offences(_room(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        ("methods", "def f():\n    from medudl.data import cache"),
+        ("networks", "import medudl.losses.reconstruction"),
+        ("data", "from medudl.methods.method import Method"),
+        ("tasks", "from medudl.training.loop import fit"),
+        ("report", "from medudl import api"),
+        ("api", "from medudl.cli import main"),
+        ("tasks", "import streamlit"),
+        ("methods", "import logging"),
+        ("data", "from medudl.utils import x"),
+    ],
+)
+def test_an_offence_is_seen(room: str, line: str) -> None:
+    assert offences(room, line) != []
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {_room(path) for path in FILES} <= FLOORS.keys()
+
+
+def test_no_file_is_called_utils() -> None:
+    assert not [path for path in FILES if "util" in path.stem or "helper" in path.stem]
+
+
+def test_readers_and_index_do_without_torch() -> None:
+    """Bad input has to be answered before torch (1.6 CPU-s) and MONAI (4.8) are loaded."""
+    import subprocess
+    import sys
+
+    code = "import sys, medudl.data.inputs, medudl.data.index, medudl.data.read, medudl.run, medudl.config, medudl.api\n"
+    code += "sys.exit(', '.join({'torch', 'monai', 'lightning_fabric'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
