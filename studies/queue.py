@@ -1,0 +1,45 @@
+"""A queue of runs that can be stopped and resumed: one JSON a run, with its settings, seed and the hash of the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Job = Mapping[str, Any]  # the settings of one run, "seed" among them
+
+
+def code_hash() -> str:
+    """SHA-256 over the package's sources: figures of other code are not mixed in."""
+    package = Path(__file__).parents[1] / "medudl"
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run(jobs: Iterable[Job], work: Callable[[Job, Path], Mapping[str, Any]], out: Path) -> list[dict[str, Any]]:
+    """Do every job that has no JSON yet; return all results in order.
+
+    work(job, folder) -> figures. A job done by other code is kept, and its JSON tells the hash: remove the file to run it again.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    results = []
+    jobs = list(jobs)
+    for number, job in enumerate(jobs, start=1):
+        name = "_".join(f"{key}-{value}" for key, value in job.items())
+        file = out / f"{name}.json"
+        if not file.exists():
+            print(f"[{number}/{len(jobs)}] {name}", flush=True)
+            begun = time.monotonic()
+            figures = work(job, out / name)
+            record = {**job, **figures, "minutes": (time.monotonic() - begun) / 60, "code": code_hash()}
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps(record, indent=1))
+            os.replace(part, file)
+        results.append(json.loads(file.read_text()))
+    return results
