@@ -1,0 +1,39 @@
+"""All methods by name, and how one is built from the `method` section of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from medudl.errors import UserError
+from medudl.methods.method import Method
+from medudl.registry import check_options, load_class, option_names_of
+
+METHODS: dict[str, str] = {
+    "autoencoder": "medudl.methods.autoencoder:Autoencoder",
+    "denoising_autoencoder": "medudl.methods.denoising_autoencoder:DenoisingAutoencoder",
+}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method; only its own file is imported. UserError: unknown name, the nearest one is told."""
+    return cast("type[Method]", load_class(METHODS, name, "method"))
+
+
+def option_names(name: str) -> list[str]:
+    """The options that `method:` takes beside `name`."""
+    return option_names_of(method_class(name))
+
+
+def build(name: str, shape: Sequence[int], options: Mapping[str, Any]) -> Method:
+    """The method `name` for images of `shape` (C, *S), untrained.
+
+    options: the `method` section without `name`. UserError: unknown method or option (the nearest one is named), a
+    value of the wrong kind or out of range, an image of a number of dimensions that the method does not take.
+    """
+    cls = method_class(name)
+    dims = len(shape) - 1
+    if dims not in cls.dims:
+        takes = " or ".join(f"{d}-D" for d in cls.dims)
+        raise UserError(f"method {name} takes {takes} images, these are {dims}-D {tuple(shape)}; see data.view")
+    return cls(tuple(shape), **check_options(cls, options, "method"))

@@ -1,0 +1,1 @@
+"""Building blocks and networks; no losses in here."""

@@ -1,0 +1,31 @@
+"""All tricks that a config's `tricks:` list can name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from medudl.errors import UserError
+from medudl.registry import check_options, load_class
+from medudl.tricks.trick import Trick
+
+TRICKS: dict[str, str] = {
+    "weight_clipping": "medudl.tricks.weight_clipping:WeightClipping",
+}
+
+
+def build_tricks(entries: Sequence[Mapping[str, Any]]) -> list[Trick]:
+    """The tricks of a config, in its order; each entry is {name: ..., option: value, ...}.
+
+    UserError: unknown trick or option (the nearest one is named), a value of the wrong kind or out of range.
+    """
+    return [_build(entry, f"tricks[{i}]") for i, entry in enumerate(entries)]
+
+
+def _build(entry: Mapping[str, Any], where: str) -> Trick:
+    name = entry.get("name")
+    if not isinstance(name, str):
+        raise UserError(f"{where}.name is missing: which trick? known: {', '.join(TRICKS)}")
+    cls = load_class(TRICKS, name, "trick")
+    options = {key: value for key, value in entry.items() if key != "name"}
+    return cast("Trick", cls(**check_options(cls, options, where)))
