@@ -4,6 +4,6 @@
 """
 
 from medudl.api import detect, evaluate, index, train
+from medudl.version import VERSION as __version__
 
-__version__ = "0.1.0"
-__all__ = ["detect", "evaluate", "index", "train"]
+__all__ = ["__version__", "detect", "evaluate", "index", "train"]

@@ -12,6 +12,7 @@ from typing import Annotated, Optional
 import typer
 
 from medudl.errors import UserError
+from medudl.version import VERSION
 
 app = typer.Typer(
     name="medudl",
@@ -31,9 +32,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from medudl import __version__
-
-        typer.echo(f"medudl {__version__}")
+        typer.echo(f"medudl {VERSION}")
         raise typer.Exit
 
 

@@ -20,10 +20,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import medudl
 from medudl.config import Config, read_config, write_config
 from medudl.errors import UserError
 from medudl.state import load_state, save_state, write_text
+from medudl.version import VERSION
 
 if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
@@ -54,7 +54,7 @@ class Run:
             raise UserError(f"{path}: holds a run already; give another folder, or go on with --resume")
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path}: exists and is not a run; give a new or an empty folder")
-        meta = {"format": FORMAT, "medudl": medudl.__version__, "method": config.method["name"]}
+        meta = {"format": FORMAT, "medudl": VERSION, "method": config.method["name"]}
         run = cls(path, config, {**meta, "shape": None, "status": "created", "step": 0})
         # A sibling, so that cohort.json's root relative to the folder stays right after the move.
         building = path.parent / f".{path.name}.{os.getpid()}.tmp"
@@ -83,7 +83,7 @@ class Run:
         if version != FORMAT:
             written = meta.get("medudl", "unknown") if isinstance(meta, dict) else "unknown"
             raise UserError(
-                f"{path}: run format {version}, written by medudl {written}; this medudl ({medudl.__version__}) reads"
+                f"{path}: run format {version}, written by medudl {written}; this medudl ({VERSION}) reads"
                 f" format {FORMAT}; use that version, or train again"
             )
         return cls(path, read_config(path / "config.yaml"), meta)
