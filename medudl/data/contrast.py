@@ -1,0 +1,163 @@
+"""Which contrast a DICOM series has: rules in order, the first that fits decides, and the rule is told.
+
+Names come from the rules alone: no text of a header is ever written, since people write names into descriptions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from medudl.data.identity import safe_name
+from medudl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rules look at. Times in ms, None where unknown. sequence: DICOM's ScanningSequence, "SE\\IR"."""
+
+    description: str = ""
+    protocol: str = ""
+    modality: str = ""
+    echo_time: float | None = None
+    repetition_time: float | None = None
+    inversion_time: float | None = None
+    sequence: str = ""
+    agent: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """contrast: the name it gives. told: the rule in words. fits: whether it applies to these facts."""
+
+    contrast: str
+    told: str
+    fits: Callable[[Facts], bool]
+
+
+# (contrast, expression on the description), most specific first. Matched without regard to case.
+TEXT_RULES = (
+    ("localizer", r"\b(loc|local|localizer|localiser|scout|survey|plan|3[- ]?pl)"),
+    ("ADC", r"\badc\b|apparent diff"),
+    ("DWI", r"dwi|diffusion|dti|\bep2d_diff|\btrace"),
+    ("SWI", r"\bswi|suscept|\bswan"),
+    ("TOF", r"\btof|\bmra\b"),
+    ("perfusion", r"perf|\bdsc\b|\bdce\b|\basl\b"),
+    ("T1c", r"t1.{0,24}(\+ ?c|\+ ?gd|post|gad|\bgd\b|\bkm\b|\bce\b|contrast|enh)|(post|gad|\bgd\b|\bce[-_ ]).{0,24}t1|\bt1(c|ce|gd)\b"),
+    ("T1", r"t1.{0,12}flair|flair.{0,12}t1"),
+    ("FLAIR", r"flair|dark[-_ ]?fl|\btirm.{0,12}(dark|t2)"),
+    ("STIR", r"\bstir\b"),
+    ("T2star", r"t2[-_ ]?(\*|star)|\bgre.{0,8}t2|\bhemo"),
+    ("T1", r"t1|mp2?rage|\bspgr|bravo|\bvibe\b|\bthrive\b"),
+    ("T2", r"t2"),
+    ("PD", r"\bpd|proton"),
+)  # fmt: skip
+
+
+def _flair(f: Facts) -> bool:
+    return (f.inversion_time or 0) >= 1200 and (f.repetition_time or 0) >= 4000 and (f.echo_time or 0) >= 70
+
+
+def _stir(f: Facts) -> bool:
+    return 80 <= (f.inversion_time or 0) <= 300 and (f.repetition_time or 0) >= 1500
+
+
+def _prepared_gradient_echo(f: Facts) -> bool:
+    return "GR" in f.sequence and 400 <= (f.inversion_time or 0) <= 1300 and _below(f.echo_time, 15)
+
+
+def _t1(f: Facts) -> bool:
+    spin = "SE" in f.sequence and _below(f.repetition_time, 1000) and _below(f.echo_time, 35)
+    gradient = "GR" in f.sequence and _below(f.repetition_time, 500) and _below(f.echo_time, 10)
+    return (spin or gradient or _prepared_gradient_echo(f)) and not f.agent
+
+
+def _t1c(f: Facts) -> bool:
+    return f.agent and _t1(Facts(**{**f.__dict__, "agent": False}))
+
+
+def _t2star(f: Facts) -> bool:
+    return "GR" in f.sequence and (f.echo_time or 0) >= 12
+
+
+def _t2(f: Facts) -> bool:
+    return "GR" not in f.sequence and (f.repetition_time or 0) >= 1800 and (f.echo_time or 0) >= 60
+
+
+def _pd(f: Facts) -> bool:
+    spin = "SE" in f.sequence and "IR" not in f.sequence
+    return spin and (f.repetition_time or 0) >= 1500 and _below(f.echo_time, 40)
+
+
+NUMBER_RULES = (
+    Rule("FLAIR", "TI >= 1200, TR >= 4000, TE >= 70 ms", _flair),
+    Rule("STIR", "TI 80-300, TR >= 1500 ms", _stir),
+    Rule("T1c", "contrast agent, and the rule for T1", _t1c),
+    Rule("T1", "spin echo with TR < 1000, TE < 35; or gradient echo with TR < 500, TE < 10, or TI 400-1300 ms", _t1),
+    Rule("T2star", "gradient echo with TE >= 12 ms", _t2star),
+    Rule("T2", "no gradient echo, TR >= 1800, TE >= 60 ms", _t2),
+    Rule("PD", "spin echo with TR >= 1500, TE < 40 ms", _pd),
+)
+# Modalities of one contrast. MR is left to the rules.
+_BY_MODALITY = {"CT": "CT", "CR": "XR", "DX": "XR", "XR": "XR", "MG": "MG", "US": "US", "PT": "PT", "NM": "NM"}
+
+
+def parse_rules(texts: Sequence[str]) -> tuple[Rule, ...]:
+    """The user's rules, "regex=NAME" each; the regex is looked for in description and protocol, cases ignored.
+
+    Raises UserError: no "=", no name, or no valid expression.
+    """
+    return tuple(_parse(text) for text in texts)
+
+
+def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
+    """(contrast, the rule that chose it); ("", why none did) where no rule fits.
+
+    Order: the user's rules, the modality (CT, XR, ...), the description, the protocol, the sequence's times.
+    """
+    for rule in rules:
+        if rule.fits(facts):
+            return rule.contrast, rule.told
+    if facts.modality in _BY_MODALITY:
+        return _BY_MODALITY[facts.modality], f"modality {facts.modality}"
+    for source, text in (("description", facts.description), ("protocol name", facts.protocol)):
+        contrast, expression = contrast_of_text(text)
+        # A T1 after contrast agent is often described as "T1" alone.
+        if contrast == "T1" and facts.agent:
+            return "T1c", f"{source} has {expression}, and a contrast agent is named"
+        if contrast:
+            return contrast, f"{source} has {expression}"
+    for rule in NUMBER_RULES:
+        if rule.fits(facts):
+            return rule.contrast, rule.told
+    return "", "no rule fits; name it with --contrast 'regex=NAME', or give it by --pattern or --labels"
+
+
+def contrast_of_text(text: str) -> tuple[str, str]:
+    """(contrast, expression) of the first text rule that is found in a description or a file name."""
+    # Underscores count as letters in \b, but part words in descriptions and file names.
+    words = text[:256].replace("_", " ")
+    for contrast, expression in TEXT_RULES:
+        if re.search(expression, words, re.IGNORECASE):
+            return contrast, expression
+    return "", ""
+
+
+def _parse(text: str) -> Rule:
+    expression, equals, name = text.rpartition("=")
+    if not equals or not expression or not name.strip():
+        raise UserError(f"--contrast {text}: write regex=NAME, for example 'post.*gad=T1c'")
+    try:
+        regex = re.compile(expression, re.IGNORECASE)
+    except re.error as error:
+        raise UserError(f"--contrast {text}: not a valid regular expression ({error})") from None
+
+    def fits(facts: Facts) -> bool:
+        return any(regex.search(source[:256]) for source in (facts.description, facts.protocol))
+
+    return Rule(safe_name(name.strip()), f"--contrast {text}", fits)
+
+
+def _below(value: float | None, limit: float) -> bool:
+    return value is not None and 0 < value < limit
