@@ -19,7 +19,7 @@ _UPSAMPLE = {2: "bilinear", 3: "trilinear"}
 
 
 def gaussian(image: Tensor, foreground: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
-    """Gaussian noise: x + n, n ~ N(0, sigma^2) for each voxel and channel (Vincent et al. 2008). sigma: in intensities."""
+    """Gaussian noise: x + n, n ~ N(0, sigma^2) a voxel and channel (Vincent et al. 2008). sigma: in intensities."""
     return image + sigma * _normal(image.shape, image, generator) * foreground
 
 
