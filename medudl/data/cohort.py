@@ -117,7 +117,7 @@ class Cohort:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         root = Path(os.path.relpath(self.root.resolve(), path.parent.resolve())).as_posix()
-        meta = {"version": VERSION, "root": root, **{k: v for k, v in self.meta.items() if k not in ("version", "root")}}
+        meta = {**self.meta, "version": VERSION, "root": root}
         stream = io.StringIO()
         self.table.to_csv(stream, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
         # JSON first: a table without it would be read with another root.
@@ -135,7 +135,7 @@ class Cohort:
     @property
     def problems(self) -> list[str]:
         """Every problem and note as a sentence: those of the rows with their path, then those of other files."""
-        rows = [f"{row.path}: {problem}" for row in self.series() if row.problems for problem in row.problems.split("; ")]
+        rows = [f"{row.path}: {each}" for row in self.series() if row.problems for each in row.problems.split("; ")]
         return rows + [str(problem) for problem in self.meta.get("problems", [])]
 
     @property
@@ -167,10 +167,10 @@ class Cohort:
             files = [self.root / name for name in listed]
         else:
             place = self.root / series.file
-            files = sorted(p for p in place.iterdir() if p.is_file() and p.name[0] != ".") if place.is_dir() else [place]
+            files = sorted(p for p in place.iterdir() if p.is_file()) if place.is_dir() else [place]
         lost = next((file for file in files if not file.is_file()), None)
         if lost is not None or not files:
-            raise UserError(f"{lost or series.path}: listed in the cohort but absent; was it moved? run `medudl index` again")
+            raise UserError(f"{lost or series.path}: in the cohort but absent; was it moved? run `medudl index` again")
         return files
 
     def mask_path(self, series: Series) -> Path | None:
@@ -202,7 +202,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: no such file") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not readable as a table ({reason}); save it as CSV, UTF-8, with a header line") from None
+        raise UserError(f"{path}: not readable as a table ({reason}); save it as CSV in UTF-8 with a header") from None
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -233,7 +233,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
     if not isinstance(meta, dict):
         raise UserError(f"{path}: not readable as JSON; run `medudl index` again")
     if meta.get("version") != VERSION:
-        raise UserError(f"{path}: of version {meta.get('version')}, this medudl reads {VERSION}; run `medudl index` again")
+        raise UserError(f"{path}: not of version {VERSION}, which this medudl reads; run `medudl index` again")
     return meta
 
 

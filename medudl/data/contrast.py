@@ -15,7 +15,7 @@ from medudl.errors import UserError
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules look at. Times in ms, None where unknown. sequence: DICOM's ScanningSequence, "SE\\IR"."""
+    """What the rules look at. Times in ms, None where unknown. sequence: DICOM's ScanningSequence ("SE", "GR IR")."""
 
     description: str = ""
     protocol: str = ""
@@ -44,7 +44,8 @@ TEXT_RULES = (
     ("SWI", r"\bswi|suscept|\bswan"),
     ("TOF", r"\btof|\bmra\b"),
     ("perfusion", r"perf|\bdsc\b|\bdce\b|\basl\b"),
-    ("T1c", r"t1.{0,24}(\+ ?c|\+ ?gd|post|gad|\bgd\b|\bkm\b|\bce\b|contrast|enh)|(post|gad|\bgd\b|\bce[-_ ]).{0,24}t1|\bt1(c|ce|gd)\b"),
+    ("T1c", r"t1.{0,24}(\+ ?c|\+ ?gd|post|gad|\bgd\b|\bkm\b|\bce\b|contrast|enh)"),
+    ("T1c", r"(post|gad|\bgd\b|\bce[- ]).{0,24}t1|\bt1(c|ce|gd)\b"),
     ("T1", r"t1.{0,12}flair|flair.{0,12}t1"),
     ("FLAIR", r"flair|dark[-_ ]?fl|\btirm.{0,12}(dark|t2)"),
     ("STIR", r"\bstir\b"),

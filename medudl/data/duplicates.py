@@ -18,7 +18,7 @@ def duplicate_groups(series: Sequence[Series]) -> list[list[int]]:
 
 
 def linked_subjects(series: Sequence[Series]) -> dict[str, str]:
-    """subject -> name of the group that must stay in one split: patients joined by equal voxels are one group."""
+    """Subject -> name of the group that must stay in one split: patients joined by equal voxels are one group."""
     parent = {one.subject: one.subject for one in series}
 
     def find(subject: str) -> str:

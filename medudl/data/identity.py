@@ -36,7 +36,7 @@ class Key:
         return hmac.new(self.secret, b"medudl key id", hashlib.sha256).hexdigest()[:8]
 
     def pseudonym(self, text: str, kind: str = "subject") -> str:
-        """p (subject), s (study) or v (series), and 12 hexadecimal digits of HMAC-SHA256(key, kind + text).
+        """Letter p (subject), s (study) or v (series), and 12 hexadecimal digits of HMAC-SHA256(key, kind + text).
 
         Blanks and NULs around `text`, which DICOM pads with, do not count.
         """
@@ -60,7 +60,7 @@ class Key:
         except (OSError, UnicodeDecodeError):
             text = ""
         if not re.fullmatch("[0-9a-f]{64}", text):
-            raise UserError(f"{path}: not a key of medudl (64 hexadecimal digits); restore it, or remove it for a new one")
+            raise UserError(f"{path}: not a key of medudl (64 hexadecimal digits); restore it, or remove it")
         return cls(bytes.fromhex(text))
 
     @classmethod
@@ -72,7 +72,7 @@ class Key:
         return cls.load(path)
 
     def save(self, path: str | Path) -> None:
-        """Write the key with mode 0600. A file that is there already is kept: losing a key would part the pseudonyms."""
+        """Write the key with mode 0600. A file that is there is kept: without its key, pseudonyms join no more."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -19,7 +19,7 @@ _SUFFIXES = {
 }  # fmt: skip
 _BIDS = re.compile(r"sub-(?P<subject>[A-Za-z0-9.+-]+)(?:_ses-(?P<study>[A-Za-z0-9.+-]+))?(?P<rest>(?:_[^_/]+)*)")
 _MASKS = ("mask", "dseg", "roi", "probseg")
-_LESIONS = re.compile(r"_(?:label|desc)-(?:[A-Za-z0-9]*(?:lesion|tumou?r)[A-Za-z0-9]*|L)_|_(?:lesion|roi)$", re.IGNORECASE)
+_LESIONS = re.compile(r"_(?:label|desc)-(?:[a-z0-9]*(?:lesion|tumou?r)[a-z0-9]*|L)_|_(?:lesion|roi)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def compile_pattern(text: str) -> Pattern:
     except re.error as error:
         raise UserError(f"pattern {text}: not a valid regular expression ({error}); see docs/data.md") from None
     if not regex.groupindex:
-        raise UserError(f"pattern {text}: has no placeholder; write where names stand, such as {{subject}}/{{contrast}}.nii.gz")
+        raise UserError(f"pattern {text}: has no placeholder, such as {{subject}}/{{contrast}}.nii.gz")
     for name in regex.groupindex:
         if name not in FIELDS:
             raise UserError(f"pattern {text}: unknown placeholder {name}; {nearest(name, FIELDS)}")

@@ -98,8 +98,8 @@ def check_leaks(series: Sequence[Series], reading: str) -> None:
             parts.append(f"{len(names)} {many} in more than one split ({', '.join(names[:_SHOWN])}{rest})")
     where = Counter(" and ".join(leak.splits) for leak in leaks).most_common(1)[0][0]
     raise LeakError(
-        f"leak between {where}: {' and '.join(parts)}; a patient is {reading}; split anew with --split 70/15/15, or give "
-        "a clean split with --labels CSV", leaks,
+        f"leak between {where}: {' and '.join(parts)}; a patient is {reading}; split anew with --split 70/15/15, or "
+        "give a clean split with --labels CSV", leaks,
     )  # fmt: skip
 
 
