@@ -1,0 +1,68 @@
+"""The course of a training: log.jsonl for programs, TensorBoard events for eyes. Numbers only, no images, no names."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+
+
+class Log:
+    """Appends to log.jsonl and writes a new event file below events/.
+
+    A resume at step s appends {"kind": "resume", "step": s}: earlier lines of later steps count no more (`read_log`).
+    torch's SummaryWriter is not used because it puts the machine's name into the file's name.
+    """
+
+    def __init__(self, folder: Path, step: int, resumed: bool) -> None:
+        path = folder / "log.jsonl"
+        broken = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        self._lines = path.open("a", encoding="utf-8")
+        if broken:  # killed in the middle of a line: close it, readers skip it
+            self._lines.write("\n")
+        (folder / "events").mkdir(exist_ok=True)
+        count = len(list((folder / "events").iterdir()))
+        self._file = (folder / "events" / f"events.out.tfevents.{count:06d}").open("wb")
+        self._events = RecordWriter(self._file)
+        self._event(Event(file_version="brain.Event:2", wall_time=time.time()))
+        if resumed:
+            start = SessionLog(status=SessionLog.START)  # TensorBoard drops what it has of this and later steps
+            self._event(Event(session_log=start, step=step + 1, wall_time=time.time()))
+            self.write("resume", step, {})
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """One line {"kind", "step", ...}; numbers also as TensorBoard scalars "kind/name"."""
+        self._lines.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._lines.flush()
+        numbers = {name: value for name, value in values.items() if isinstance(value, float)}
+        scalars = [Summary.Value(tag=f"{kind}/{name}", simple_value=value) for name, value in numbers.items()]
+        if scalars:
+            self._event(Event(summary=Summary(value=scalars), step=step, wall_time=time.time()))
+
+    def close(self) -> None:
+        """Close both files."""
+        self._lines.close()
+        self._file.close()
+
+    def _event(self, event: Event) -> None:
+        self._events.write(event.SerializeToString())
+        self._events.flush()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of log.jsonl that still count: those that a resume went back behind are left out."""
+    kept: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # cut off by a kill
+        if entry["kind"] == "resume":
+            kept = [earlier for earlier in kept if earlier["step"] <= entry["step"]]
+        kept.append(entry)
+    return kept

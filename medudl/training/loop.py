@@ -1,0 +1,62 @@
+"""The one loop: a method's step says what to minimise and for whom, this does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from medudl.batch import Batch
+from medudl.methods.method import Method
+from medudl.training.distributed import average_gradients
+from medudl.training.players import Player
+from medudl.tricks.trick import Trick
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one player did: its loss, the loss's terms and its gradient's norm, scalars still on the device."""
+
+    player: str
+    loss: Tensor | None
+    parts: Mapping[str, Tensor]
+    norm: Tensor
+
+
+def train_step(
+    fabric: Fabric, method: Method, players: Mapping[str, Player], tricks: Sequence[Trick], batch: Batch
+) -> list[Turn]:
+    """Drive one step of a method, which yields an objective a turn.
+
+    A turn: advance the flow under autocast, zero that player's gradients, backward, average gradients over the ranks,
+    unscale, clip, step. Then the flow goes on: "after the update" is the line after its `yield`.
+    """
+    for trick in tricks:
+        batch = trick.before_step(batch)
+    turns: list[Turn] = []
+    flow = method.step(batch)
+    while True:
+        with fabric.autocast():
+            objective = next(flow, None)
+            if objective is None:
+                return turns
+            player = players[objective.player]
+            loss, parts = objective.loss, dict(objective.parts)
+            if loss is not None:
+                for trick in tricks:
+                    for name, penalty in trick.penalty(player.name, player.module).items():
+                        loss, parts[name] = loss + penalty, penalty
+        player.optimiser.zero_grad()
+        if loss is not None and objective.gradients is None:
+            fabric.backward(loss)
+        else:
+            player.set_gradients(objective.gradients or {})
+        average_gradients(fabric, player.parameters)
+        norm = player.update(scaled=objective.gradients is None)
+        for trick in tricks:
+            trick.after_update(player.name, player.module)
+        player.follow()
+        values = {name: value.detach() for name, value in parts.items()}
+        turns.append(Turn(player.name, None if loss is None else loss.detach(), values, norm))

@@ -1,0 +1,48 @@
+"""What the person who waits sees: lines, and a bar with the time that is left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Screen:
+    """Writes to stderr. shown: False on all ranks but the first. progress=False hides the bar, never the lines."""
+
+    def __init__(self, shown: bool, progress: bool) -> None:
+        self.console = Console(stderr=True, quiet=not shown)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figure]}"),
+            console=self.console,
+            disable=not (shown and progress),
+        )
+
+    def tell(self, line: str) -> None:
+        """One line, above the bar."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def start(self, step: int, total: int) -> None:
+        """Show the bar at `step` of `total`."""
+        self._bar.start()
+        self._task = self._bar.add_task("training", total=total, completed=step, figure="")
+
+    def step(self, step: int, figure: str = "") -> None:
+        """Move the bar; `figure` is the text behind it, kept where empty."""
+        if figure:
+            self._bar.update(self._task, completed=step, figure=figure)
+        else:
+            self._bar.update(self._task, completed=step)
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
