@@ -39,6 +39,7 @@ class DenoisingAutoencoder(Method):
     network: unet, with skips: coarse noise hides nothing fine that they could leak; bottleneck: an encoder and a
     decoder with a code of `latent` numbers, which adds the
     verb encode. width, levels: of either; norm: group, batch or none.
+    patch: the U-Net works on cubes of this many voxels a side as channels; 2 is nearly four times as fast in 2-D.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class DenoisingAutoencoder(Method):
         latent: Annotated[int, Field(ge=1)] = 128,
         width: Annotated[int, Field(ge=1)] = 64,
         levels: Annotated[int, Field(ge=1, le=8)] = 4,
+        patch: Annotated[int, Field(ge=1, le=8)] = 1,
         norm: Norm = "group",
     ) -> None:
         super().__init__(shape)
@@ -63,7 +65,9 @@ class DenoisingAutoencoder(Method):
             "masking": partial(masking, share=share, fill=fill),
         }
         networks: Mapping[Network, Callable[[], nn.Module]] = {
-            "unet": lambda: UNet(len(shape) - 1, shape[0], shape[0], width=width, levels=levels, norm=norm),
+            "unet": lambda: UNet(
+                len(shape) - 1, shape[0], shape[0], width=width, levels=levels, patch=patch, norm=norm
+            ),
             "bottleneck": lambda: nn.Sequential(
                 ConvEncoder(shape, latent, width=width, levels=levels, kind=norm),
                 ConvDecoder(shape, latent, width=width, levels=levels, kind=norm),

@@ -51,6 +51,30 @@ def groups_of(channels: int) -> int:
     return next(d for d in range(1, channels + 1) if channels % d == 0 and d * d >= channels)
 
 
+def space_to_channels(x: Tensor, patch: int) -> Tensor:
+    """Fold cubes of `patch` voxels a side into channels: (B, C, *S) -> (B, C * patch^dims, *S / patch).
+
+    Nothing is lost. In 2-D the same as torch's pixel_unshuffle.
+    """
+    dims = x.ndim - 2
+    for axis in range(dims):
+        x = torch.unflatten(x, 2 + 2 * axis, (-1, patch))  # (B, C, H/p, p, W/p, p)
+    within = range(3, 3 + 2 * dims, 2)
+    x = x.permute(0, 1, *within, *range(2, 2 + 2 * dims, 2))  # (B, C, p, p, H/p, W/p)
+    return x.flatten(1, 1 + dims)
+
+
+def channels_to_space(x: Tensor, patch: int) -> Tensor:
+    """Undo `space_to_channels`: (B, C * patch^dims, *S) -> (B, C, *S * patch)."""
+    dims = x.ndim - 2
+    x = torch.unflatten(x, 1, (-1, *[patch] * dims))  # (B, C, p, p, H, W)
+    interleaved = [i for axis in range(dims) for i in (2 + dims + axis, 2 + axis)]
+    x = x.permute(0, 1, *interleaved)  # (B, C, H, p, W, p)
+    for axis in range(dims):
+        x = x.flatten(2 + axis, 3 + axis)
+    return x
+
+
 class StandardisedConv(nn.Module):
     """Convolution with weight standardisation (Qiao et al. 2019).
 
