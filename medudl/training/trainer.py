@@ -84,7 +84,8 @@ class Trainer:
     def __call__(self, log: Log, screen: Screen, stop: StopSignals) -> None:
         """Train to the end. Raises Stopped when asked to stop, UserError on a NaN or an infinity."""
         self.log, self.screen, self.stop = log, screen, stop
-        self.images = fixed_images(self.val.epoch(0), len(self.val))
+        self.images = fixed_images(random_state.started_unseen(self.val.epoch(0)), len(self.val))
+        screen.start(self.at.step, self.settings.steps)
         while not self.at.finished:
             end = self.at.phase_start + self._length()
             batches = self.batches()
