@@ -109,7 +109,7 @@ class DicomHeader:
 
     @property
     def pixel_spacing(self) -> tuple[float, float] | None:
-        """mm between rows, mm between columns of the first frame."""
+        """Of the first frame: mm between rows, mm between columns."""
         return self.frame_list[0].pixel_spacing if self.frame_list else None
 
     @property
