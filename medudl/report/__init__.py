@@ -1,0 +1,1 @@
+"""How good a run is, beside what any ruler could do: baselines, figures, verdict, pages."""

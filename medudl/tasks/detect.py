@@ -1,0 +1,117 @@
+"""Detect: for each scan a map of what is unusual, the scan as the model expects it, and a score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from medudl.data.cases import Case, cases_of
+from medudl.data.cohort import Cohort
+from medudl.data.inputs import open_input
+from medudl.errors import UserError
+from medudl.run import Run
+from medudl.tasks.calibrate import FILE, calibrate
+from medudl.tasks.detector import Detector, shown
+from medudl.tasks.folds import one_run
+from medudl.tasks.outputs import Folder, WriteError, stems
+from medudl.tasks.products import Products
+
+__all__ = ["COLUMNS", "calibrate", "detect"]
+
+COLUMNS = (
+    "subject", "study", "series", "contrast", "score", "threshold", "flagged", "expected_false_alarms",
+    "expected_false_alarms_low", "expected_false_alarms_high", "unusual_areas", "unusual_voxels", "map", "problem",
+)  # fmt: skip
+
+
+def detect(
+    run: str | Path, input: str | Path, out: str | Path, *, dicom: bool = False, split: str | None = None,
+    device: str = "auto", progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """Write maps and scores.csv of every scan of INPUT below OUT; returns the scores, one row a scan.
+
+    <name>_anomaly.nii.gz, <name>_expected.nii.gz and <name>_unusual.nii.gz, each with a JSON sidecar, on the grid of
+    the scan (of the grid series where several make channels); dicom: a Parametric Map and a Segmentation beside them.
+    expected_false_alarms: of one healthy scan, with its 95 % interval. A scan that cannot be read or scored keeps its
+    row with the reason under `problem`; where that is so for every scan, the first reason is raised.
+    split: only this split of a cohort.csv.
+
+    Raises UserError: no run, no readable input, DICOM output asked for other input, OUT not writable.
+    """
+    opened = one_run(run)
+    healthy = _thresholds(opened)
+    cohort, cases = _cases(opened, input, split)
+    if dicom:
+        _check_dicom(cases)
+    folder = Folder.create(out, "medudl anomaly maps")
+    products = Products(Detector(opened, device), healthy, cohort, folder, dicom)
+    rows: list[dict[str, Any]] = []
+    first: UserError | None = None
+    for number, (case, stem) in enumerate(zip(shown(cases, "detecting", progress), stems(cases), strict=True)):
+        try:
+            made = products.write(case, stem, number)
+            rows.append(_row(case, **made, **_flag(made["score"], healthy)))
+        except WriteError:
+            raise
+        except UserError as error:
+            first = first or error
+            rows.append(_row(case, problem=without_paths(str(error), cohort, case)))
+    if first is not None and all(row["problem"] for row in rows):
+        raise first
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    folder.text("scores.csv", table.to_csv(index=False, lineterminator="\n"))
+    return table
+
+
+def _cases(run: Run, input: str | Path, split: str | None) -> tuple[Cohort, list[Case]]:
+    cohort = open_input(input)
+    cohort = cohort if split is None else cohort.select({}, split)
+    cases, notes = cases_of(cohort, run.config.data)
+    if not cases:
+        why = f" ({notes[0]})" if notes else ""
+        raise UserError(f"{input}: holds no scan that this run looks at{why}; compare its data.where and data.channels")
+    return cohort, cases
+
+
+def _check_dicom(cases: list[Case]) -> None:
+    other = next((case for case in cases if case.grid.format != "dicom"), None)
+    if other is not None:
+        raise UserError(
+            f"{other.id}: --dicom needs DICOM input, and this is {other.grid.format}; leave --dicom out, or give DICOM"
+        )
+
+
+def _thresholds(run: Run) -> dict[str, Any]:
+    if not (run.path / FILE).is_file():
+        raise UserError(f"{run.path}: has no {FILE}; its training did not end well: run it again with --resume")
+    found: dict[str, Any] = run.read_json(FILE)
+    return found
+
+
+def _flag(score: float, healthy: dict[str, Any]) -> dict[str, Any]:
+    scan = healthy["scan"]
+    if scan is None:
+        return {}
+    return {
+        "threshold": scan["threshold"],
+        "flagged": score > scan["threshold"],
+        "expected_false_alarms": scan["expected_false_alarms"],
+        "expected_false_alarms_low": scan["low"],
+        "expected_false_alarms_high": scan["high"],
+    }
+
+
+def _row(case: Case, **values: Any) -> dict[str, Any]:
+    told = {"subject": case.subject, "study": case.study, "series": case.grid.series, "contrast": case.grid.contrast}
+    return {**dict.fromkeys(COLUMNS), **told, "problem": "", **values}
+
+
+def without_paths(message: str, cohort: Cohort, case: Case) -> str:
+    """The message with the series' id in the place of its files: a folder may be called after a patient."""
+    for series in case.present:
+        listed = [str(name) for name in cohort.meta.get("files", {}).get(series.series, [])]
+        for name in sorted({*listed, series.path, series.file, series.mask} - {""}, key=len, reverse=True):
+            message = message.replace(str(cohort.root / name), series.series).replace(name, series.series)
+    return message

@@ -1,0 +1,96 @@
+"""A run made ready to look at scans: its pipeline, its method, its filter, one scan at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from medudl.data.cases import Case
+from medudl.data.cohort import Cohort
+from medudl.errors import UserError
+from medudl.run import Run
+from medudl.tasks.postprocess import filtered, inner, scan_score
+
+if TYPE_CHECKING:
+    from medudl.data.pipeline import Prepared
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One scan and what the model says about it, on the model's grid.
+
+    raw: (D, H, W), the method's map; inside: the eroded foreground; smooth: the reported map (filtered, zero outside
+    `inside`); expected: (C, D, H, W) or None; score: one number, NaN where `inside` is empty.
+    """
+
+    case: Case
+    prepared: Prepared
+    raw: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    smooth: NDArray[np.float32]
+    expected: NDArray[np.float32] | None
+    score: float
+
+    @property
+    def foreground(self) -> NDArray[np.bool_]:
+        """(D, H, W)."""
+        return self.prepared.foreground[0]
+
+    def within(self, region: NDArray[np.bool_], detector: Detector) -> Scored:
+        """The same scan, scored inside `region` (D, H, W) alone."""
+        inside = self.inside & region
+        return replace(self, inside=inside, score=scan_score(self.smooth, inside, detector.settings))
+
+
+class Detector:
+    """`scored` for each case. Raises UserError where the run's method has no anomaly map."""
+
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        self.run = run
+        self.data = run.config.data
+        self.settings = run.config.detect
+        self.pipeline = run.pipeline()
+        self.method = run.method(chosen_device(device))
+        if "anomaly" not in self.method.verbs():
+            raise UserError(f"{run.path}: method {self.name} has no anomaly map; detect and evaluate need one that has")
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return str(self.run.config.method["name"])
+
+    def scored(self, cohort: Cohort, case: Case, *, expected: bool = False) -> Scored:
+        """Prepare, map, filter, score. Raises UserError where the scan cannot be read or does not fit the run."""
+        from medudl.tasks.maps import raw_map  # torch: bad input is answered before it is loaded
+
+        prepared = self.pipeline.prepare(cohort, case)
+        try:
+            made = raw_map(self.method, prepared.image, self.data, expected=expected)
+        except UserError as error:
+            raise UserError(f"{case.id}: {error}") from None
+        inside = inner(prepared.foreground[0], self.settings, self.data.dims)
+        smooth = filtered(made.heat, inside, self.settings, self.data.dims)
+        score = scan_score(smooth, inside, self.settings)
+        return Scored(case, prepared, made.heat, inside, smooth, made.expected, score)
+
+
+def chosen_device(device: str) -> str:
+    """'auto' is the GPU where there is one. Raises UserError where a GPU is asked for and absent."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("--device cuda: no GPU is to be seen from here; leave it out to compute on the CPU")
+    return device
+
+
+def shown(cases: Sequence[Case], title: str, progress: bool) -> Iterator[Case]:
+    """The cases one by one, with a bar and the time that is left on stderr."""
+    yield from track(cases, title, console=Console(stderr=True), disable=not progress)
