@@ -25,6 +25,8 @@ class Facts:
     inversion_time: float | None = None
     sequence: str = ""
     agent: bool = False
+    acquisition: str = ""  # AcquisitionContrast of enhanced objects
+    image_type: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ NUMBER_RULES = (
     Rule("T2", "no gradient echo, TR >= 1800, TE >= 60 ms", _t2),
     Rule("PD", "spin echo with TR >= 1500, TE < 40 ms", _pd),
 )
+# What an enhanced object may say of itself.
+_BY_ACQUISITION = {
+    "T1": "T1", "T2": "T2", "T2_STAR": "T2star", "FLUID_ATTENUATED": "FLAIR", "PROTON_DENSITY": "PD", "STIR": "STIR",
+    "DIFFUSION": "DWI", "PERFUSION": "perfusion", "TOF": "TOF",
+}  # fmt: skip
 # Modalities of one contrast. MR is left to the rules.
 _BY_MODALITY = {"CT": "CT", "CR": "XR", "DX": "XR", "XR": "XR", "MG": "MG", "US": "US", "PT": "PT", "NM": "NM"}
 
@@ -115,11 +122,15 @@ def parse_rules(texts: Sequence[str]) -> tuple[Rule, ...]:
 def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
     """(contrast, the rule that chose it); ("", why none did) where no rule fits.
 
-    Order: the user's rules, the modality (CT, XR, ...), the description, the protocol, the sequence's times.
+    Order: the user's rules, localizers and phase images, the modality (CT, XR, ...), the description, the protocol,
+    AcquisitionContrast, the sequence's times.
     """
     for rule in rules:
         if rule.fits(facts):
             return rule.contrast, rule.told
+    for contrast, words in (("localizer", {"LOCALIZER"}), ("phase", {"PHASE", "P", "PHASE MAP"})):
+        if words & set(facts.image_type[2:]):
+            return contrast, f"image type says {contrast}"
     if facts.modality in _BY_MODALITY:
         return _BY_MODALITY[facts.modality], f"modality {facts.modality}"
     for source, text in (("description", facts.description), ("protocol name", facts.protocol)):
@@ -129,6 +140,9 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
             return "T1c", f"{source} has {expression}, and a contrast agent is named"
         if contrast:
             return contrast, f"{source} has {expression}"
+    if facts.acquisition in _BY_ACQUISITION:
+        contrast = _BY_ACQUISITION[facts.acquisition]
+        return ("T1c" if contrast == "T1" and facts.agent else contrast), f"acquisition contrast {facts.acquisition}"
     for rule in NUMBER_RULES:
         if rule.fits(facts):
             return rule.contrast, rule.told

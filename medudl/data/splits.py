@@ -91,11 +91,11 @@ def check_leaks(series: Sequence[Series], reading: str) -> None:
     if not leaks:
         return
     parts = []
-    for kind, many in (("patient", "patients"), ("copies", "sets of equal images")):
+    for kind, one, many in (("patient", "patient", "patients"), ("copies", "set of equal images", "sets of equal images")):
         names = [leak.name for leak in leaks if leak.kind == kind]
         if names:
             rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            parts.append(f"{len(names)} {many} in more than one split ({', '.join(names[:_SHOWN])}{rest})")
+            parts.append(f"{len(names)} {one if len(names) == 1 else many} in more than one split ({', '.join(names[:_SHOWN])}{rest})")
     where = Counter(" and ".join(leak.splits) for leak in leaks).most_common(1)[0][0]
     raise LeakError(
         f"leak between {where}: {' and '.join(parts)}; a patient is {reading}; split anew with --split 70/15/15, or "

@@ -1,0 +1,118 @@
+"""Which files below a folder are scans, told by their name's ending and, for DICOM, by their first bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medudl.data.fault import show
+from medudl.errors import UserError
+
+# Ending -> format as it stands in cohort.csv. JPEG and PNG are read alike, and so are MHA and MHD.
+_ENDINGS = {
+    ".nii": "nifti", ".nii.gz": "nifti", ".nrrd": "nrrd", ".nhdr": "nrrd", ".mha": "mha", ".mhd": "mha",
+    ".png": "png", ".jpg": "png", ".jpeg": "png", ".npz": "npz",
+}  # fmt: skip
+_NEVER = {
+    ".csv", ".tsv", ".json", ".txt", ".md", ".key", ".gz", ".zip", ".raw", ".zraw", ".py", ".html", ".pdf", ".xml",
+    ".bval", ".bvec", ".yaml", ".yml", ".log",
+}  # fmt: skip
+_DICOM_ENDINGS = {".dcm", ".dicom", ".ima"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file that looks like a scan. below: its path below the PATH that was given, with forward slashes."""
+
+    path: Path
+    below: str
+    format: str
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending."""
+        return self.path.name[: len(self.path.name) - len(ending(self.path.name))]
+
+
+def ending(name: str) -> str:
+    """The ending of a scan's file name, ".nii.gz" as a whole; "" where the name tells nothing, as DICOM often does."""
+    lower = name.lower()
+    for known in sorted({*_ENDINGS, *_DICOM_ENDINGS}, key=len, reverse=True):
+        if lower.endswith(known):
+            return name[len(name) - len(known) :]
+    return ""
+
+
+def discover(paths: Sequence[str | Path]) -> tuple[list[Found], list[str]]:
+    """All scans below `paths`, sorted, each once; and sentences about files that pretend to be scans.
+
+    Raises UserError: a path that does not exist, or none given.
+    """
+    if not paths:
+        raise UserError("no PATH given; name the folders or files to index")
+    found: dict[Path, Found] = {}
+    problems = []
+    for given in map(Path, paths):
+        if not given.exists():
+            raise UserError(f"{show(given)}: no such file or folder; check its spelling")
+        top = given if given.is_dir() else given.parent
+        for path in _walk(given) if given.is_dir() else [given]:
+            kind, problem = classify(path, named=path == given)
+            problems += [problem] if problem else []
+            if kind:
+                found.setdefault(path.absolute(), Found(path, path.relative_to(top).as_posix(), kind))
+    return list(found.values()), problems
+
+
+def classify(path: Path, *, named: bool = False) -> tuple[str, str]:
+    """(format, "") of a scan, ("", "") of another file, ("", what is wrong) of one that only pretends to be a scan.
+
+    named: the user named this very file, so that it has to be a scan.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "", f"{show(path)}: its name is not UTF-8; rename it"
+    known = _ENDINGS.get(ending(path.name).lower())
+    if known:
+        return known, ""
+    suffix = path.suffix.lower()
+    if suffix in _NEVER and not named or path.name.upper() == "DICOMDIR":
+        return "", ""
+    if looks_like_dicom(path):
+        return "dicom", ""
+    if named or suffix in _DICOM_ENDINGS:
+        return "", f"{show(path)}: not a DICOM file, and no other kind of scan by its name; leave it out"
+    return "", ""
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """DICM after the preamble, or, without one, a first element of group 2 or 8 as old scanners wrote it."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(132)
+    except OSError:
+        return False
+    if head[128:] == b"DICM":
+        return True
+    vr = head[4:6]
+    plausible = vr.isalpha() and vr.isupper() or head[6:8] == b"\0\0"  # explicit VR, or a length below 64 KiB
+    return len(head) == 132 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[3] == 0 and plausible
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """Files below `top` in a fixed order, hidden ones left out; links are followed, circles are not."""
+    visited: set[tuple[int, int]] = set()
+    for folder, names, files in os.walk(top, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in visited:
+            names.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                yield path

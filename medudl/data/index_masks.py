@@ -1,0 +1,98 @@
+"""Which lesion mask belongs to which series: by pattern, by BIDS name, by the series a DICOM object refers to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medudl.data.dicom_header import DicomHeader
+from medudl.data.discover import Found
+from medudl.data.fault import show
+from medudl.data.identity import Key, safe_name
+from medudl.data.index_draft import Draft, Values, told
+from medudl.data.patterns import Pattern, bids_mask, bids_values, first_match
+
+_JOINED_BY = ("subject", "study", "series", "contrast")
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask and the names in its path, to be compared with those of the series."""
+
+    path: Path
+    values: Values
+
+
+def part_masks(found: Sequence[Found], patterns: Sequence[Pattern]) -> tuple[list[Found], list[MaskFile], list[str]]:
+    """Scans, masks, and notes about masks that nobody asked for.
+
+    A file that fits a mask pattern is a mask; so is a BIDS file with a lesion's label ("sub-1_label-lesion_mask").
+    Other BIDS masks (of the brain, of tissues) are neither scans nor lesions, and are left out.
+    """
+    scans, masks, others = [], [], []
+    for file in found:
+        kind = bids_mask(file.stem) if file.format != "dicom" else ""
+        values = first_match(patterns, file.below)
+        if values is not None:
+            masks.append(MaskFile(file.path, values))
+        elif kind == "lesion":
+            values = bids_values(file.stem) or {}
+            masks.append(MaskFile(file.path, {k: v for k, v in values.items() if k in ("subject", "study")}))
+        elif kind == "other":
+            others.append(file.path)
+        else:
+            scans.append(file)
+    notes = [f"{len(others)} masks that no --masks pattern names are left out: {told(others)}"] if others else []
+    return scans, masks, notes
+
+
+def link_masks(drafts: Sequence[Draft], masks: Sequence[MaskFile], key: Key) -> list[str]:
+    """Give each series the mask with its own names; returns sentences about masks without any series."""
+    ids: dict[tuple[str, ...], dict[tuple[str, ...], list[Draft]]] = {}
+    lost = []
+    for mask in masks:
+        names = tuple(name for name in _JOINED_BY if name in mask.values)
+        if names not in ids:
+            ids[names] = defaultdict(list)
+            for draft in drafts:
+                ids[names][tuple(draft.values.get(name, "") for name in names)].append(draft)
+        rows = [draft for form in _forms(mask.values, names, key) for draft in ids[names].get(form, ())]
+        for draft in rows if names else ():
+            _give(draft, mask.path)
+        if not rows or not names:
+            lost.append(mask.path)
+    return [f"{len(lost)} masks fit no series: {told(lost)}"] if lost else []
+
+
+def link_dicom_masks(drafts: Sequence[Draft], headers: Sequence[DicomHeader]) -> list[str]:
+    """Give each series the segmentation or structure set that refers to it; returns sentences about the others.
+
+    An object that names no series belongs to those of its frame of reference.
+    """
+    lost = []
+    for header in headers:
+        rows = [draft for draft in drafts if draft.series_uid and draft.series_uid in header.referenced_series]
+        if not rows and not header.referenced_series and header.frame_of_reference:
+            rows = [draft for draft in drafts if draft.frame_of_reference == header.frame_of_reference]
+        for draft in rows:
+            _give(draft, header.path)
+        lost += [] if rows else [header.path]
+    return [f"{len(lost)} DICOM masks refer to no series found here: {told(lost)}"] if lost else []
+
+
+def _give(draft: Draft, mask: Path) -> None:
+    if draft.mask is None:
+        draft.mask = mask
+    elif draft.mask != mask:
+        draft.notes.append(f"another mask fits too and is not used: {show(mask.name)}")
+
+
+def _forms(values: Values, names: Sequence[str], key: Key) -> set[tuple[str, ...]]:
+    """The ways in which a mask's names may stand in a cohort: as they are, safe, or as pseudonyms (DICOM)."""
+    plain = tuple(values[name] for name in names)
+    secret = tuple(
+        key.pseudonym(values[name], name) if name in ("subject", "study", "series") else values[name] for name in names
+    )
+    return {plain, tuple(map(safe_name, plain)), secret}

@@ -1,0 +1,105 @@
+"""Who and what a scan is by its path: patterns first, then BIDS, then a guess that is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medudl.data.contrast import TEXT_RULES, Facts, Rule, contrast_of_text
+from medudl.data.discover import Found
+from medudl.data.identity import safe_name
+from medudl.data.index_draft import Draft, series_name
+from medudl.data.patterns import Pattern, bids_values, first_match
+from medudl.data.splits import split_name
+from medudl.errors import UserError
+
+_MR = {contrast for contrast, _ in TEXT_RULES}
+_MODALITY = {"ct": "CT", "mr": "MR", "mri": "MR", "xr": "XR", "cxr": "XR", "xray": "XR", "x-ray": "XR", "pt": "PT"}
+
+
+@dataclass(frozen=True)
+class Names:
+    """The user's rules for paths, and how a patient was told from another, counted while naming."""
+
+    patterns: Sequence[Pattern]
+    rules: Sequence[Rule]
+    readings: Counter[str]
+
+    def of_pattern(self, found: Found) -> dict[str, str]:
+        """What a pattern gives for a path, safe as file names; {} where none fits. Raises UserError: no such split."""
+        for pattern in self.patterns:
+            values = pattern.match(found.below)
+            if values is not None:
+                if "subject" in values:
+                    self.readings[f"the {{subject}} of pattern {pattern.text}"] += 1
+                return clean(values, f"{found.below}, by pattern {pattern.text}")
+        return {}
+
+    def fits(self, found: Found) -> bool:
+        """Whether a file is to be a series: all are without patterns; with them, those that fit one, and BIDS names."""
+        matched = not self.patterns or first_match(self.patterns, found.below) is not None
+        return matched or bids_values(found.stem) is not None
+
+
+def clean(values: dict[str, str], where: str) -> dict[str, str]:
+    """Values from a path, safe as file names; label as it is; split by its usual spellings."""
+    out = {name: safe_name(value) for name, value in values.items() if name not in ("label", "split")}
+    out.update({"label": " ".join(values["label"].split())} if "label" in values else {})
+    if "split" in values:
+        try:
+            out["split"] = split_name(values["split"])
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+    return out
+
+
+def name_draft(draft: Draft, found: Found, names: Names) -> None:
+    """Set subject, study, series, contrast, modality, label and split of a file's draft, and the contrast's rule.
+
+    Without pattern and BIDS name the subject stays empty, for `name_rest`; a contrast is looked for in the file name.
+    """
+    values = names.of_pattern(found)
+    source = "pattern"
+    if not values:
+        values = {k: safe_name(v) for k, v in (bids_values(found.stem) or {}).items()}
+        source = "BIDS name"
+        if values:
+            names.readings["the sub- part of a BIDS name"] += 1
+    draft.values.update(values)
+    draft.values.setdefault("series", series_name(found.below, found.stem, draft.fragment))
+    contrast, draft.rule = _contrast(found, values, names.rules, source)
+    draft.values["contrast"] = contrast
+    by_name = _MODALITY.get(contrast.lower(), "MR" if contrast in _MR else "")
+    draft.values.setdefault("modality", by_name)
+
+
+def name_rest(drafts: Sequence[Draft], names: Names) -> None:
+    """Subjects for files whose path says none: the file's name where all differ, else the top folder."""
+    nameless = [draft for draft in drafts if not draft.values.get("subject")]
+    stems = Counter(_stem(draft) for draft in nameless)
+    unique = all(count == 1 for count in stems.values())
+    for draft in nameless:
+        top = draft.below.split("/")[0] if "/" in draft.below else _stem(draft)
+        draft.values["subject"] = safe_name(_stem(draft) if unique else top)
+        if draft.fragment:
+            names.readings["one image of the npz file"] += 1
+        else:
+            names.readings["one file" if unique else "a folder below PATH"] += 1
+
+
+def _stem(draft: Draft) -> str:
+    name = draft.files[0].name.split(".")[0] or draft.files[0].name
+    return f"{name}-{draft.fragment.replace('/', '-')}" if draft.fragment else draft.files[0].name.rsplit(".", 1)[0]
+
+
+def _contrast(found: Found, values: dict[str, str], rules: Sequence[Rule], source: str) -> tuple[str, str]:
+    for rule in rules:
+        if rule.fits(Facts(description=found.below)):
+            return rule.contrast, rule.told
+    if values.get("contrast"):
+        return values["contrast"], source
+    if source == "pattern" and values:
+        return "", "the pattern has no {contrast}"
+    contrast, expression = contrast_of_text(found.stem) if found.format != "npz" else ("", "")
+    return contrast, f"file name has {expression}" if contrast else "nothing in the file name"

@@ -1,0 +1,131 @@
+"""What there is, as a radiologist would ask for it: patients, series by contrast, voxel sizes, labels, what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from medudl.data.cohort import NOTE, SPLITS, Cohort, Series
+
+_SHOWN = 20  # problems printed one by one; all of them are in cohort.csv and cohort.json
+
+
+def summary(cohort: Cohort) -> RenderableType:
+    """Tables and sentences for a terminal."""
+    rows = cohort.series()
+    parts: list[RenderableType] = [_headline(rows), _contrasts(rows)]
+    if any(row.label for row in rows) or any(row.split for row in rows):
+        parts.append(_labels(rows))
+    parts += _reading(cohort)
+    parts += _problems(cohort)
+    return Group(*parts)
+
+
+def print_summary(cohort: Cohort, console: Console | None = None) -> None:
+    """Print the summary to standard output, or to `console`."""
+    (console or Console()).print(summary(cohort))
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """"1 patient", "2 patients"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _headline(rows: Sequence[Series]) -> str:
+    studies = len({(row.subject, row.study) for row in rows})
+    text = f"{count(_patients(rows), 'patient')}, {count(studies, 'study', 'studies')}, "
+    text += count(len(rows), "series", "series")
+    masked = sum(bool(row.mask) for row in rows)
+    return text + (f"; {masked:,} with a lesion mask" if masked else "")
+
+
+def _contrasts(rows: Sequence[Series]) -> Table:
+    table = Table("Modality", "Contrast", "Patients", "Series", "Voxels", "Voxel size (mm)", title="Series")
+    groups: dict[tuple[str, str], list[Series]] = defaultdict(list)
+    for row in rows:
+        groups[row.modality, row.contrast].append(row)
+    for (modality, contrast), group in sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1]))):
+        table.add_row(
+            modality or "unknown", escape(contrast) or "unnamed", f"{_patients(group):,}", f"{len(group):,}",
+            _ranges([row.shape for row in group], "d"), _ranges([row.spacing for row in group], ".3g"),
+        )  # fmt: skip
+    return table
+
+
+def _labels(rows: Sequence[Series]) -> Table:
+    splits = [split for split in SPLITS if any(row.split == split for row in rows)]
+    splits += [""] if any(not row.split for row in rows) else []
+    table = Table("Label", *(split or "no split" for split in splits), title="Patients (series) by label and split")
+    labels = sorted({row.label for row in rows})
+
+    def cell(group: list[Series]) -> str:
+        return f"{_patients(group):,} ({len(group):,})" if group else "-"
+
+    for label in labels:
+        own = [row for row in rows if row.label == label]
+        table.add_row(escape(label) or "no label", *(cell([r for r in own if r.split == split]) for split in splits))
+    if len(labels) > 1:
+        table.add_section()
+        table.add_row("all", *(cell([row for row in rows if row.split == split]) for split in splits))
+    return table
+
+
+def _reading(cohort: Cohort) -> Iterable[RenderableType]:
+    """How patients were told apart and contrasts were named: guesses are to be seen."""
+    for reading, number in cohort.meta.get("readings", {}).items():
+        yield escape(f"A patient is {reading} ({count(number, 'file')}).")
+    rules = cohort.meta.get("contrast_rules", {})
+    chosen = Counter((row.contrast, str(rules[row.series])) for row in cohort.series() if row.series in rules)
+    if chosen:
+        table = Table("Contrast", "Series", "Named by", title="How contrasts were named")
+        for (contrast, rule), number in sorted(chosen.items(), key=lambda item: (item[0][0], -item[1])):
+            table.add_row(escape(contrast) or "unnamed", f"{number:,}", escape(rule))
+        yield table
+
+
+def _problems(cohort: Cohort) -> Iterable[RenderableType]:
+    rows = cohort.series()
+    blocked = [f"{row.path}: {row.problems}" for row in rows if not row.usable]
+    noted = [f"{row.path}: {row.problems}" for row in rows if row.usable and row.problems]
+    files = [str(problem) for problem in cohort.meta.get("problems", [])]
+    notes = [str(note) for note in cohort.meta.get("notes", [])]
+    if blocked:
+        yield f"[bold]{count(len(blocked), 'series', 'series')} cannot be used as they are:[/]"
+        yield from _listed(blocked)
+    if files:
+        yield "[bold]Other problems:[/]"
+        yield from _listed(files)
+    if noted or notes:
+        yield "[bold]Worth knowing:[/]"
+        yield from _listed([text.replace(NOTE, "") for text in (*notes, *noted)])
+    if not blocked and not files:
+        yield "No problems found."
+
+
+def _listed(sentences: Sequence[str]) -> Iterable[str]:
+    for sentence in sentences[:_SHOWN]:
+        yield escape(f"  {sentence}")
+    if len(sentences) > _SHOWN:
+        yield f"  and {len(sentences) - _SHOWN:,} more, in the column problems of the table"
+
+
+def _patients(rows: Iterable[Series]) -> int:
+    return len({row.subject for row in rows})
+
+
+def _ranges(vectors: Sequence[Sequence[float]], form: str) -> str:
+    """"256 x 256 x 20-24": each axis as one value or as lowest-highest."""
+    known = [vector for vector in vectors if vector]
+    if not known:
+        return "unknown"
+    if len({len(vector) for vector in known}) > 1:
+        return "various"
+    axes = []
+    for values in zip(*known, strict=True):
+        low, high = format(min(values), form), format(max(values), form)
+        axes.append(low if low == high else f"{low}-{high}")
+    return " x ".join(axes)
