@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from medudl.data.dicom_header import KINDS, SEG, DicomHeader, Frame
+from medudl.data.dicom_header import KINDS, LABEL_MAP, SEG, DicomHeader, Frame
 from medudl.data.geometry import Stack, stack
 
 # One picture each, however many a series holds: films and photographs have no place in a stack.
@@ -120,7 +120,7 @@ def _not_grey(headers: Sequence[DicomHeader], _: Sequence[Frame]) -> str:
     for header in headers:
         if not header.pixel_keyword:
             return "not an image: it holds no pixels"
-        if header.sop_class == SEG:
+        if header.sop_class in (SEG, LABEL_MAP):
             return "a segmentation, not a scan"
         if header.samples_per_pixel > 1 or header.photometric == "PALETTE COLOR":
             return "a colour image: its pixels have no single grey value"

@@ -14,6 +14,7 @@ from typing import Any
 from medudl.data.fault import unusable
 
 SEG, RTSTRUCT = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # the segmentation that stores one label a voxel
 # What `Frame.kind` holds, in words for the user. A differing image type alone does not forbid stacking.
 KINDS = ("image type", "component", "echo time", "inversion time", "b-value", "stack", "time point")
 
@@ -93,6 +94,7 @@ class DicomHeader:
     frame_of_reference: str = ""
     referenced_series: tuple[str, ...] = ()  # of a segmentation or structure set
     segmentation_type: str = ""
+    max_fraction: int = 1  # of a fractional segmentation: the value that means "all of it"
     pixel_keyword: str = ""  # PixelData, FloatPixelData, DoubleFloatPixelData; "" for what is no image
     pixel_offset: int = 0
     pixel_length: int | None = None  # None: encapsulated (compressed)
@@ -115,7 +117,7 @@ class DicomHeader:
     @property
     def is_image(self) -> bool:
         """Pixels to be looked at: no segmentation, structure set, report or presentation state."""
-        return bool(self.pixel_keyword) and self.sop_class != SEG
+        return bool(self.pixel_keyword) and self.sop_class not in (SEG, LABEL_MAP)
 
 
 @contextmanager

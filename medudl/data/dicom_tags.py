@@ -117,6 +117,7 @@ FIELDS: Fields = {
     0x00281053: ("slope", _decimal),
     0x00281054: ("rescale_type", _text),
     0x00620001: ("segmentation_type", _text),
+    0x0062000E: ("max_fraction", _short),
 }
 CHARSET = 0x00080005
 TEXTS = (0x00080070, 0x0008103E, 0x00081090, 0x00100020, 0x00180010, 0x00181030)
@@ -147,7 +148,6 @@ FRAME_FIELDS: Mapping[int, Fields] = {
 SHARED, PER_FRAME = 0x52009229, 0x52009230
 LOOKUP_TABLE = 0x00283000  # modality look-up table: values that no slope and intercept can give
 REFERENCED_SERIES = 0x00081115  # of a segmentation
-SEGMENTS = 0x00620002
 # RT structure set: frame of reference > study > series.
 RT_FRAMES, RT_STUDIES, RT_SERIES = 0x30060010, 0x30060012, 0x30060014
 SERIES_UID = 0x0020000E
@@ -160,6 +160,5 @@ WANTED: Mapping[int, Any] = {
     PER_FRAME: _FRAME,
     LOOKUP_TABLE: {0x00283002: None},
     REFERENCED_SERIES: {SERIES_UID: None},
-    SEGMENTS: {0x00620004: None, 0x00620005: None},
     RT_FRAMES: {RT_STUDIES: {RT_SERIES: {SERIES_UID: None}}},
 }
