@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from medudl.config import nearest
+from medudl.data.discover import looks_like_dicom
 from medudl.errors import UserError
 
 COLUMNS = (
@@ -166,8 +167,8 @@ class Cohort:
         if listed is not None:
             files = [self.root / name for name in listed]
         else:
-            place = self.root / series.file
-            files = sorted(p for p in place.iterdir() if p.is_file()) if place.is_dir() else [place]
+            place = self.root / series.file  # a folder in a table made by hand is a DICOM series
+            files = sorted(filter(looks_like_dicom, place.iterdir())) if place.is_dir() else [place]
         lost = next((file for file in files if not file.is_file()), None)
         if lost is not None or not files:
             raise UserError(f"{lost or series.path}: in the cohort but absent; was it moved? run `medudl index` again")

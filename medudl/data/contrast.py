@@ -133,13 +133,13 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
             return contrast, f"image type says {contrast}"
     if facts.modality in _BY_MODALITY:
         return _BY_MODALITY[facts.modality], f"modality {facts.modality}"
-    for source, text in (("description", facts.description), ("protocol name", facts.protocol)):
-        contrast, expression = contrast_of_text(text)
+    for source, text in (("series description", facts.description), ("protocol name", facts.protocol)):
+        contrast = contrast_of_text(text)
         # A T1 after contrast agent is often described as "T1" alone.
         if contrast == "T1" and facts.agent:
-            return "T1c", f"{source} has {expression}, and a contrast agent is named"
+            return "T1c", f"{source} (rule T1), and a contrast agent"
         if contrast:
-            return contrast, f"{source} has {expression}"
+            return contrast, f"{source} (rule {contrast})"
     if facts.acquisition in _BY_ACQUISITION:
         contrast = _BY_ACQUISITION[facts.acquisition]
         return ("T1c" if contrast == "T1" and facts.agent else contrast), f"acquisition contrast {facts.acquisition}"
@@ -149,14 +149,11 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
     return "", "no rule fits; name it with --contrast 'regex=NAME', or give it by --pattern or --labels"
 
 
-def contrast_of_text(text: str) -> tuple[str, str]:
-    """(contrast, expression) of the first text rule that is found in a description or a file name."""
+def contrast_of_text(text: str) -> str:
+    """The contrast of the first text rule that is found in a description or a file name, "" if none is."""
     # Underscores count as letters in \b, but part words in descriptions and file names.
     words = text[:256].replace("_", " ")
-    for contrast, expression in TEXT_RULES:
-        if re.search(expression, words, re.IGNORECASE):
-            return contrast, expression
-    return "", ""
+    return next((name for name, expression in TEXT_RULES if re.search(expression, words, re.IGNORECASE)), "")
 
 
 def _parse(text: str) -> Rule:

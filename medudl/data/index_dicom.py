@@ -45,9 +45,9 @@ def dicom_drafts(scans: Sequence[tuple[Found, DicomHeader]], identity: Identity)
     """One draft a volume; copies of a series in several folders are several drafts."""
     founds = {header.path: found for found, header in scans}
     groups = group_headers([header for _, header in scans])
-    images: dict[str, list[tuple[set[str], Path]]] = defaultdict(list)
+    images: dict[str, list[tuple[set[str], str]]] = defaultdict(list)
     for group in groups:
-        images[_uid(group[0])].append(({header.sop_uid for header in group}, group[0].path.parent))
+        images[_uid(group[0])].append(({header.sop_uid for header in group}, founds[group[0].path].below))
     ordinals: Counter[str] = Counter()
     drafts = []
     for group in groups:
@@ -112,11 +112,11 @@ def _draft(group: Sequence[DicomHeader], founds: Mapping[Path, Found], identity:
     return draft
 
 
-def _incomplete(own: set[str], copies: Sequence[tuple[set[str], Path]]) -> str:
+def _incomplete(own: set[str], copies: Sequence[tuple[set[str], str]]) -> str:
     """In words, if another folder holds all of these images and more."""
-    for images, folder in copies:
+    for images, below in copies:
         if own < images:
-            return f"an incomplete copy: {len(own)} of the {len(images)} images in {show(folder)}"
+            return f"an incomplete copy: {len(own)} of the {len(images)} images beside {show(below)}"
     return ""
 
 
@@ -125,7 +125,8 @@ def _facts(header: DicomHeader) -> Facts:
         description=header.series_description, protocol=header.protocol_name, modality=header.modality,
         echo_time=header.echo_time, repetition_time=header.repetition_time, inversion_time=header.inversion_time,
         acquisition=header.acquisition_contrast, image_type=header.image_type,
-        sequence=" ".join(header.scanning_sequence), agent=header.contrast_agent.strip().upper() not in ("", "NO", "NONE", "N"),
+        sequence=" ".join(header.scanning_sequence),
+        agent=header.contrast_agent.strip().upper() not in ("", "NO", "NONE", "N"),
     )  # fmt: skip
 
 

@@ -101,5 +101,5 @@ def _contrast(found: Found, values: dict[str, str], rules: Sequence[Rule], sourc
         return values["contrast"], source
     if source == "pattern" and values:
         return "", "the pattern has no {contrast}"
-    contrast, expression = contrast_of_text(found.stem) if found.format != "npz" else ("", "")
-    return contrast, f"file name has {expression}" if contrast else "nothing in the file name"
+    contrast = contrast_of_text(found.stem) if found.format != "npz" else ""
+    return contrast, f"file name (rule {contrast})" if contrast else "no rule fits the file name"

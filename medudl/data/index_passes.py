@@ -42,7 +42,8 @@ class Grid:
 
     def draft(self, found: Found) -> Draft:
         """The draft of this image; of an npz file, split and label come from its arrays."""
-        draft = Draft([found.path], found.below, found.format, self.fragment, self.shape, self.spacing, self.orientation)
+        place = (self.shape, self.spacing, self.orientation)
+        draft = Draft([found.path], found.below, found.format, self.fragment, *place)
         if self.fragment:
             draft.values = {"split": self.fragment.split("/")[0], "label": self.label}
         if max(self.shape, default=0) < 2:

@@ -90,17 +90,22 @@ def check_leaks(series: Sequence[Series], reading: str) -> None:
     leaks = find_leaks(series)
     if not leaks:
         return
-    parts = []
-    for kind, one, many in (("patient", "patient", "patients"), ("copies", "set of equal images", "sets of equal images")):
-        names = [leak.name for leak in leaks if leak.kind == kind]
-        if names:
-            rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            parts.append(f"{len(names)} {one if len(names) == 1 else many} in more than one split ({', '.join(names[:_SHOWN])}{rest})")
+    parts = [part for kind in ("patient", "copies") if (part := _named([k for k in leaks if k.kind == kind]))]
     where = Counter(" and ".join(leak.splits) for leak in leaks).most_common(1)[0][0]
     raise LeakError(
         f"leak between {where}: {' and '.join(parts)}; a patient is {reading}; split anew with --split 70/15/15, or "
         "give a clean split with --labels CSV", leaks,
     )  # fmt: skip
+
+
+def _named(leaks: Sequence[Leak]) -> str:
+    """"2 patients in more than one split (A, B)"; the first ten names."""
+    if not leaks:
+        return ""
+    what = "patient" if leaks[0].kind == "patient" else "set of equal images"
+    many = what if len(leaks) == 1 else what.replace("patient", "patients").replace("set", "sets")
+    rest = f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
+    return f"{len(leaks)} {many} in more than one split ({', '.join(leak.name for leak in leaks[:_SHOWN])}{rest})"
 
 
 def _leak(kind: str, name: str, group: Sequence[Series]) -> Leak:

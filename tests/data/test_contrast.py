@@ -18,7 +18,7 @@ from medudl.errors import UserError
     ],
 )  # fmt: skip
 def test_descriptions(text: str, contrast: str) -> None:
-    assert contrast_of_text(text)[0] == contrast
+    assert contrast_of_text(text) == contrast
     assert contrast_of(Facts(description=text, modality="MR"))[0] == contrast
 
 
