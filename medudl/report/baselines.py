@@ -120,7 +120,8 @@ def local_std(channel: Array, dims: int) -> Array:
     wide = channel.astype(np.float64)
     mean = ndimage.uniform_filter(wide, size)
     square = ndimage.uniform_filter(wide**2, size)
-    return np.sqrt(np.maximum(square - mean**2, 0)).astype(np.float32)
+    made: Array = np.sqrt(np.maximum(square - mean**2, 0)).astype(np.float32)
+    return made
 
 
 def _to_shape(array: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from medudl.metrics.intervals import bootstrap, clopper_pearson, poisson_interva
 from medudl.metrics.thresholds import conformal, patient_weights, percentile
 from medudl.metrics.voxels import Counts, Tally, count
 from medudl.run import Run
-from medudl.tasks.detector import Detector, Scored, shown
+from medudl.tasks.detector import Detector, shown
 from medudl.tasks.postprocess import unusual
 
 FILE = "calibration.json"
@@ -66,7 +66,7 @@ def measure(detector: Detector, cohort: Cohort, split: str, progress: bool) -> t
         for case in shown(cases, "healthy thresholds", progress):
             scan = detector.scored(cohort, case)
             part = bool(case.masked) and data.lesion_free_slices
-            scan = scan.within(lesion_free(scan, data), detector) if part else scan
+            scan = scan.within(lesion_free(case.id, scan.prepared.mask, data), detector) if part else scan
             if np.isnan(scan.score):
                 continue
             counts.append(count(scan.smooth[scan.inside]))
@@ -79,11 +79,11 @@ def measure(detector: Detector, cohort: Cohort, split: str, progress: bool) -> t
     return [replace(scan, areas=number) for scan, number in zip(found, areas, strict=True)], threshold
 
 
-def lesion_free(scan: Scored, data: Data) -> NDArray[np.bool_]:
-    """Slices (D, 1, 1) that lie more than `lesion_margin` slices off the lesion mask."""
-    if scan.prepared.mask is None:
-        raise UserError(f"{scan.case.id}: its lesion mask is absent, so its lesion-free slices are unknown")
-    touched = scan.prepared.mask[0].any(axis=(1, 2))
+def lesion_free(case: str, mask: NDArray[np.bool_] | None, data: Data) -> NDArray[np.bool_]:
+    """Slices (D, 1, 1) that lie more than `lesion_margin` slices off the lesion mask (1, D, H, W) of `case`."""
+    if mask is None:
+        raise UserError(f"{case}: its lesion mask is absent, so its lesion-free slices are unknown")
+    touched = mask[0].any(axis=(1, 2))
     if data.lesion_margin and touched.any():
         touched = ndimage.binary_dilation(touched, iterations=data.lesion_margin)
     return np.asarray(~touched)[:, None, None]

@@ -63,3 +63,13 @@ def test_constant_map_is_never_above_its_own_percentile():
     tally = Tally([count(np.full(100, 0.25, np.float32))], [0], 1)
     assert tally.percentile(99.5) >= 0.25
     assert not tally.above(tally.percentile(99.5)).any()
+
+
+def test_coarser_counts_keep_every_voxel(scans):
+    maps, truths = scans
+    tally = Tally([count(m, t) for m, t in zip(maps, truths, strict=True)], [0, 1, 2], 3)
+    coarse = tally.coarser(2)
+    assert len(coarse.code) < 0.4 * len(tally.code)
+    assert (coarse.sick.sum(1) == tally.sick.sum(1)).all() and (coarse.healthy.sum(1) == tally.healthy.sum(1)).all()
+    fine, rough = (float(curves.average_precision_of(*t.pooled())) for t in (tally, coarse))
+    assert rough == pytest.approx(fine, abs=2e-3)
