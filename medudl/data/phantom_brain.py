@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medudl.data.phantom_anatomy import Anatomy
-from medudl.data.phantom_head import Layers, cerebrum, dome, mirrored
+from medudl.data.phantom_head import Layers, cerebrum, dome, mirrored, spread
 from medudl.data.phantom_shapes import Array, cover, ellipsoid, sheet, smooth_union, tube
 
 
@@ -34,26 +33,16 @@ def draw_brain(p: Array, depth: Array, anatomy: Anatomy, width: float) -> Brain:
     white = cover(-core, width)
     layers: Layers = [
         ("csf", np.ones_like(depth)),
-        *_spread(_hind_brain(p[:, low], depth[low], anatomy, width), low, depth),
+        *spread(_hind_brain(p[:, low], depth[low], anatomy, width), low, depth),
         ("grey", cover(-(core + anatomy.cortex), width)),
         ("white", white),
-        *_spread(_callosum(centre, width), middle, depth),
+        *spread(_callosum(centre, width), middle, depth),
         ("csf", csf),
-        *_spread(_nuclei(centre, width), middle, depth),
-        *_spread(_ventricle_layers(centre, ventricle[middle], anatomy, width), middle, depth),
+        *spread(_nuclei(centre, width), middle, depth),
+        *spread(_ventricle_layers(centre, ventricle[middle], anatomy, width), middle, depth),
         *_dura(p, depth, width),
     ]
     return Brain(layers, white * (1 - csf) * cover(1.0 - ventricle, width), core, ventricle)
-
-
-def _spread(layers: Layers, points: NDArray[np.intp], like: Array) -> Layers:
-    """Layers drawn at some points, as layers over all points."""
-    spread: Layers = []
-    for tissue, share in layers:
-        everywhere = np.zeros_like(like)
-        everywhere[points] = share
-        spread.append((tissue, everywhere))
-    return spread
 
 
 def _flat(p: Array) -> Array:
@@ -62,7 +51,7 @@ def _flat(p: Array) -> Array:
 
 
 def _tentorium(p: Array) -> Array:
-    """Height in mm above the tentorium: it falls backwards and to the sides, and ends in front at the petrous ridges."""
+    """Height in mm above the tentorium, which falls backwards and sidewards and ends in front at the petrous ridges."""
     front = (p[1] + 20.0 + 0.35 * np.abs(p[0])).clip(0, None)
     return np.asarray(p[2] + 8.0 - 0.34 * (p[1] + 30.0) + 0.22 * np.abs(p[0]) + 1.6 * front)
 
@@ -80,9 +69,9 @@ def _folds(p: Array, depth: Array, anatomy: Anatomy, width: float) -> tuple[Arra
     hull = np.minimum(np.minimum(-cerebrum(p, convexity), depth) - gap, _tentorium(p) - 1.2)
     # Sulci reach inwards from the convexity; the flat floor of the brain folds only near its rim.
     inwards = np.maximum(hull, -convexity - gap)
-    spread = np.sqrt((p[0] / 67) ** 2 + (p[1] / 84) ** 2 + (p[2] / 69) ** 2).clip(0.3, None) ** -0.35
+    fan = np.sqrt((p[0] / 67) ** 2 + (p[1] / 84) ** 2 + (p[2] / 69) ** 2).clip(0.3, None) ** -0.35
     bottom = anatomy.sulcus_depth * (1.0 + 0.35 * anatomy.patches.at(p[::-1] + 35.0)).clip(0.3, 1.6)
-    across = anatomy.folds.sheets(p * spread + 4.0 * patch + [[300.0], [200.0], [100.0]]) / spread
+    across = anatomy.folds.sheets(p * fan + 4.0 * patch + [[300.0], [200.0], [100.0]]) / fan
     below = (inwards - bottom).clip(0, None)
     half = anatomy.sulcus * (1.0 - inwards / bottom).clip(0, 1) ** 0.7
     csf = sheet(across, half, width) * cover(below - 0.5, 1.0)
@@ -171,14 +160,15 @@ def _ventricle_layers(p: Array, ventricle: Array, anatomy: Anatomy, width: float
 
 
 def _hind_brain(p: Array, depth: Array, anatomy: Anatomy, width: float) -> Layers:
-    """Moving CSF of the basal cisterns, brainstem, cerebellum with fine folia around its white core, fourth ventricle."""
+    """Moving CSF of the cisterns, brainstem, cerebellum with fine folia around a white core, fourth ventricle."""
     q = mirrored(p)
     flow = 0.8 * cover(ellipsoid(p, (0, -6, -30), (20, 16, 26)), 8.0)
     fourth = cover(ellipsoid(q, (0, -38, -34), (6.5 * anatomy.ventricles**0.5, 5.5, 9)), width)
     stem = tube(p, [(0, -17, 0, 12), (0, -18, -14, 13), (0, -15, -32, 15.5), (0, -24, -50, 10), (0, -30, -85, 7.5)])
     halves = smooth_union(ellipsoid(q, (24, -51, -37), (30, 33, 26)), ellipsoid(q, (0, -48, -28), (15, 24, 20)), 6.0)
     shape = np.maximum(np.maximum(halves, anatomy.subarachnoid + 1.0 - depth), _tentorium(p) + 1.5)
-    marrow = smooth_union(ellipsoid(q, (20, -44, -37), (17, 14, 8)), tube(q, [(16, -36, -34, 6), (4, -22, -32, 8)]), 6.0)
+    peduncle = tube(q, [(16, -36, -34, 6), (4, -22, -32, 8)])
+    marrow = smooth_union(ellipsoid(q, (20, -44, -37), (17, 14, 8)), peduncle, 6.0)
     branch = 2.6 * np.sin(anatomy.folds.at(1.5 * p[[2, 0, 1]]) * 3.0)
     folia = 0.5 + 0.5 * np.sin(2 * np.pi * (0.9 * p[2] + 0.35 * p[1]) / 4.2 + 0.8 * anatomy.patches.at(p))
     shallow = np.exp(shape.clip(None, 0) / 9.0)

@@ -46,9 +46,10 @@ class Noise:
         return self._sample(self.values, p)
 
     def sheets(self, p: Array) -> Array:
-        """Distance in mm to the noise's zero surfaces: arcsin(n / sqrt(n^2 + (|grad n| / k)^2)) / k, k = 2 pi / wavelength.
+        """Distance in mm to the noise's zero surfaces: arctan(k n / |grad n|) / k, k = 2 pi / wavelength.
 
-        Signed; at most a quarter of the wavelength. The zero surfaces of such noise fold like a cortex.
+        Signed; at most a quarter of the wavelength; exact for a plane wave. The zero surfaces of such noise fold like
+        a cortex.
         """
         k = 2 * np.pi / self.wavelength
         n, slope = self._sample(self.values, p), self._sample(self.slope, p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medudl.data.phantom_anatomy import Anatomy
 from medudl.data.phantom_shapes import Array, Point, cover, ellipsoid, sheet, smooth_union, tube
@@ -15,6 +16,16 @@ def mirrored(p: Array) -> Array:
     return np.stack([np.abs(p[0]), p[1], p[2]])
 
 
+def spread(layers: Layers, points: NDArray[np.intp], like: Array) -> Layers:
+    """Layers drawn at some points, as layers over all points (which `like` has)."""
+    wide: Layers = []
+    for tissue, share in layers:
+        everywhere = np.zeros_like(like)
+        everywhere[points] = share
+        wide.append((tissue, everywhere))
+    return wide
+
+
 def dome(p: Array) -> Array:
     """Distance to the convexity of the brain: an egg, wider behind."""
     y = p[1] / 84.0
@@ -24,9 +35,12 @@ def dome(p: Array) -> Array:
 
 def cerebrum(p: Array, convexity: Array) -> Array:
     """Distance to the cerebrum's hull: the convexity (from `dome`), flat below, with two temporal lobes."""
-    # The frontal lobes lie on the roof of the orbits; behind, the tentorium is the floor, and it is drawn elsewhere.
-    floor = -17.0 - p[2] - 0.12 * (p[1] - 40.0).clip(-30, 60) - 20.0 * (1.0 - np.tanh((p[1] + 12.0) / 9.0))
-    temporal = ellipsoid(mirrored(p), (39, 6, -20), (25, 43, 25))
+    q = mirrored(p)
+    # The frontal lobes lie on the roofs of the orbits and dip between them; behind, the tentorium is the floor, and it
+    # is drawn elsewhere.
+    roof = 7.0 * np.exp(-(((q[0] - 28.0) / 15.0) ** 2)) - 21.0 - 0.12 * (p[1] - 40.0).clip(-30, 60)
+    floor = roof - p[2] - 20.0 * (1.0 - np.tanh((p[1] + 16.0) / 12.0))
+    temporal = ellipsoid(q, (39, 6, -20), (25, 43, 25))
     return smooth_union(np.maximum(convexity, floor), temporal, 5.0)
 
 
@@ -51,7 +65,8 @@ def outer_layers(p: Array, inner: Array, anatomy: Anatomy, width: float) -> Laye
     skull = anatomy.skull * (1.0 + 0.09 * patch + 0.10 * (p[1] < -60))
     side = np.exp(-(((p[1] - 22) / 26) ** 2) - ((p[2] + 12) / 26) ** 2)  # the temporal muscle
     scalp = anatomy.scalp * (1.0 + 0.05 * patch) + 7.0 * side * (np.abs(p[0]) / 70.0).clip(0, 1)
-    face = smooth_union(ellipsoid(p, (0, 44, -58), (60, 58, 58)), tube(p, [(0, -20, -40, 62), (0, -20, -120, 58)]), 20.0)
+    neck = tube(p, [(0, -20, -40, 62), (0, -20, -120, 58)])
+    face = smooth_union(ellipsoid(p, (0, 44, -58), (60, 58, 58)), neck, 20.0)
     head = smooth_union(inner - skull - scalp, face, 14.0)
     fat = 3.4 * (anatomy.scalp / 6.0) * (1.0 + 0.12 * patch)
     below = cover(head + 1.8 + fat + 6.0, width) * (patch > 0.55) * (p[2] < -25)
@@ -61,7 +76,8 @@ def outer_layers(p: Array, inner: Array, anatomy: Anatomy, width: float) -> Laye
         ("muscle", cover(head + 1.8 + fat, width)),
         ("fat", 0.8 * below),
     ]
-    layers += _face(p, width)
+    front = np.flatnonzero((p[2] < -2) & (p[1] > 10))
+    layers += spread(_face(p[:, front], width), front, inner)
     middle = inner - 0.5 * skull
     layers += [
         ("bone", cover(inner - skull, width)),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medudl.data.phantom_anatomy import rotation
 from medudl.data.phantom_brain import Brain
@@ -82,12 +83,12 @@ def _tumour(rng: np.random.Generator, mass: Mass, p: Array, brain: Brain, width:
     wall = float(rng.uniform(4, 8))
     dead = cover(core + wall + 1.5 * rough.at(1.8 * p), width) * (1.0 if mass.radius > 11 else 0.0)
     reach = float(rng.uniform(0.25, 1.0)) * mass.radius
-    fingers = core - reach * (1.0 + 0.5 * rough.at(1.3 * p))
+    fingers = core - reach * (1.0 + 0.35 * rough.at(1.3 * p))
     soft = cover(fingers, 4.0) * (0.12 + 0.88 * brain.white.clip(0, 1)) * (brain.core > -2)
     amount = float(rng.uniform(0.55, 0.95)) * (1.0 + 0.25 * rough.at(0.8 * p)).clip(0.4, 1.0 / 0.95)
     inside = cover(core, width) * (p[2] > -60)
     body = 1.0 - 0.25 * (0.5 + 0.5 * np.tanh(rough.at(2.2 * p)))
-    extent = np.maximum(inside, (soft > 0.3) * soft)
+    extent = np.maximum(inside, soft)
     return Lesion([("oedema", soft * amount), ("tumour", inside * body), ("necrosis", dead)], extent)
 
 
@@ -103,28 +104,33 @@ def _haemorrhage(rng: np.random.Generator, mass: Mass, p: Array, brain: Brain, w
     soft = cover(core - rim * (1.0 + 0.3 * rough.at(1.3 * p)), 3.0) * (0.3 + 0.7 * brain.white) * (brain.core > -2)
     mixed = float(rng.uniform(0.2, 0.6)) * (0.5 + 0.5 * np.tanh(2.0 * rough.at(1.6 * p)))
     layers: Layers = [("oedema", 0.85 * soft), (ages[age], inside), (other, inside * mixed)]
-    return Lesion(layers, np.maximum(inside, (soft > 0.3) * soft))
+    return Lesion(layers, np.maximum(inside, soft))
 
 
 def _plaques(rng: np.random.Generator, p: Array, brain: Brain, width: float) -> Lesion:
-    """6 to 22 ovoids in white matter: most beside the ventricles and pointing away from them, the others anywhere."""
+    """8 to 24 ovoids in white matter: most beside the ventricles and pointing away from them, the others anywhere."""
     near = np.flatnonzero((brain.ventricle > 1.5) & (brain.ventricle < 9) & (brain.core > 2) & (p[2] > -6))
     deep = np.flatnonzero((brain.ventricle > 9) & (brain.core > 2.5) & (p[2] > -12))
     edge = np.flatnonzero((brain.core > 0.3) & (brain.core < 2.5) & (p[2] > -12))
     extent = np.zeros(p.shape[1])
     amount = np.zeros(p.shape[1])
-    for _ in range(int(rng.integers(6, 23))):
+    for _ in range(int(rng.integers(8, 25))):
         group = (near, deep, edge)[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
         centre = p[:, rng.choice(group)]
-        short = float(rng.uniform(1.8, 3.6))
-        long_ = short * float(rng.uniform(1.0, 2.2))
-        away = (p - centre[:, None])[:, None][:, 0]
-        direction = centre * (1.0, 0.5, 0.6)
-        direction = direction / max(float(np.linalg.norm(direction)), 1.0)
-        along = direction @ away
-        across = np.sqrt(np.maximum((away * away).sum(0) - along**2, 0.0))
-        r = np.hypot(along / long_, across / short)
-        ovoid = cover((r - 1.0) * short, width) * brain.white
-        extent = np.maximum(extent, ovoid)
-        amount = np.maximum(amount, ovoid * float(rng.uniform(0.6, 1.0)))
+        points, ovoid = _ovoid(rng, p, centre, width)
+        ovoid *= brain.white[points]
+        extent[points] = np.maximum(extent[points], ovoid)
+        amount[points] = np.maximum(amount[points], ovoid * float(rng.uniform(0.6, 1.0)))
     return Lesion([("plaque", amount)], extent)
+
+
+def _ovoid(rng: np.random.Generator, p: Array, centre: Array, width: float) -> tuple[NDArray[np.intp], Array]:
+    """Points near `centre` and the share of each that an ovoid of 4 to 18 mm covers, long axis away from the middle."""
+    short = float(rng.uniform(2.0, 4.2))
+    long_ = short * float(rng.uniform(1.0, 2.2))
+    points = np.flatnonzero((np.abs(p - centre[:, None]) < long_ + width).all(0))
+    q = p[:, points] - centre[:, None]
+    away = centre * (1.0, 0.5, 0.6)
+    along = away @ q / max(float(np.linalg.norm(away)), 1.0)
+    across = np.sqrt(np.maximum((q * q).sum(0) - along**2, 0.0))
+    return points, cover((np.hypot(along / long_, across / short) - 1.0) * short, width)

@@ -54,6 +54,6 @@ def cover(distance: Array, width: float) -> Array:
 
 
 def sheet(distance: Array, half: Array | float, width: float) -> Array:
-    """Share of a voxel that a sheet |distance| <= half fills; thin sheets fill 2 half / width and vanish at half = 0."""
+    """Share of a voxel that a sheet |distance| <= half fills: 2 half / width where it is thin, 0 at half = 0."""
     d = np.abs(distance)
     return cover(d - half, width) - cover(d + half, width)
