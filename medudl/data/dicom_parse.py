@@ -33,6 +33,14 @@ _PER_FILE = {
     "position", "orientation", "pixel_spacing", "imager_spacing", "nominal_spacing", "slope", "intercept",
 }  # fmt: skip
 _FROM_FRAME = ("repetition_time", "echo_time", "inversion_time", "b_value", "complex_component")
+# Classes that always have pixels: film, CT, MR, ultrasound, secondary capture, angiography, nuclear, PET, segmentation.
+_IMAGES = {
+    f"1.2.840.10008.5.1.4.1.1.{number}"
+    for number in (
+        "1", "1.1", "1.1.1", "1.2", "1.2.1", "2", "2.1", "2.2", "3.1", "4", "4.1", "4.4", "6.1", "7", "12.1", "12.2",
+        "20", "66.4", "66.7", "128", "128.1", "130",
+    )
+}  # fmt: skip
 # Words of an image type that tell magnitude from phase, water from fat.
 _COMPONENTS = {
     "M", "MAGNITUDE", "P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY",
@@ -50,8 +58,10 @@ def read_header(path: str | Path) -> DicomHeader:
     with opened(path) as buffer:
         try:
             found = scan(buffer, WANTED)
+            if not found.values:
+                raise ScanError("truncated, or no DICOM object: it holds nothing")
             header = _header(path, found)
-            if header.pixel_keyword or header.rows:
+            if header.pixel_keyword or header.rows or header.sop_class in _IMAGES:
                 _check_pixels(header, found)
         except ScanError as error:
             raise unusable(path, str(error), "copy it again, or leave it out") from None

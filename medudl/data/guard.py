@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from medudl.data.fault import show
 from medudl.errors import UserError
@@ -79,20 +79,19 @@ class Guard:
 def guarded(function: Callable[..., Result], *args: Any, seconds: float, memory_mb: int) -> Result:
     """One call in a worker of its own. Raises UserError: the function's own, or time, memory or a crash."""
     with Guard(workers=1, seconds=seconds, memory_mb=memory_mb) as guard:
-        for result in guard.map(_Spread(function), [args]):
-            if isinstance(result, UserError):
-                raise result
-            return result
-    raise AssertionError("one item gives one result")
+        (result,) = guard.map(_Spread(function), [args])
+    if isinstance(result, UserError):
+        raise result
+    return result
 
 
-class _Spread:
+class _Spread(Generic[Result]):
     """function(*args) of one tuple; a class at module level can be sent to a worker."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Result]) -> None:
         self.function = function
 
-    def __call__(self, args: tuple[Any, ...]) -> Any:
+    def __call__(self, args: tuple[Any, ...]) -> Result:
         return self.function(*args)
 
 
