@@ -18,7 +18,7 @@ from medudl.metrics.detection import Lesions, lesions, rim_share
 from medudl.metrics.voxels import Counts, count
 from medudl.report.baselines import Reference, baseline_maps, baseline_numbers
 from medudl.report.montage import Example, example
-from medudl.tasks.calibrate import lesion_free
+from medudl.tasks.calibrate import FILE, lesion_free
 from medudl.tasks.detector import Detector, Scored, shown
 from medudl.tasks.postprocess import filtered, inner, scan_score, unusual
 
@@ -58,15 +58,19 @@ class Record:
 
 
 def collect(
-    detector: Detector, cohort: Cohort, split: str, healthy: dict[str, Any], fold: int, progress: bool
+    detector: Detector, cohort: Cohort, split: str, fold: int, progress: bool
 ) -> tuple[list[Record], list[str]]:
-    """A record of every scan of `split` that can be scored, and sentences about those left out and about baselines."""
-    data = detector.data
+    """A record of every scan of `split` that can be scored, and sentences about those left out and about baselines.
+
+    Raises UserError: nothing in the split; a patient of the test split was trained on.
+    """
+    data, healthy = detector.data, detector.run.read_json(FILE)
     cases, notes = cases_of(cohort.select({}, split), data)
     if not cases:
         why = notes[0] if notes else "the cohort has no scan in it"
         raise UserError(f"split {split}: nothing to evaluate ({why}); name another split, or index again with --split")
-    reference, told = _reference(detector, cohort, progress)
+    notes += _leaks(cases, detector.run.cohort(), split)
+    reference, told = _reference(detector, progress)
     records: list[Record] = []
     notes, seen = notes + told, Counter[str]()
     for case in shown(cases, f"evaluating, fold {fold}" if fold else "evaluating", progress):
@@ -92,11 +96,23 @@ def truth(case: Case, data: Data) -> bool | None:
     return True if data.healthy_labels or case.masked else None
 
 
-def _reference(detector: Detector, cohort: Cohort, progress: bool) -> tuple[Reference | None, list[str]]:
-    data = detector.data
+def _leaks(cases: Sequence[Case], trained: Cohort, split: str) -> list[str]:
+    known = {series.subject for series in trained.series() if series.split == "train"}
+    both = sorted({case.subject for case in cases} & known)
+    if both and split == "test":
+        raise UserError(
+            f"the model was trained on {len(both)} of these patients ({', '.join(both[:5])}), which would flatter it;"
+            " evaluate on patients that it has not seen"
+        )
+    return [f"the model was trained on {len(both)} of these patients: the figures flatter it"] if both else []
+
+
+def _reference(detector: Detector, progress: bool) -> tuple[Reference | None, list[str]]:
+    """From the scans that the run itself was trained on."""
+    data, cohort = detector.data, detector.run.cohort()
     cases, _ = training_cases(cases_of(cohort.select({}, "train"), data)[0], data)
     if not cases:
-        return None, ["no healthy training scan in this cohort: the baselines |x - mean| / std are missing"]
+        return None, ["no healthy training scan: the baselines |x - mean| / std are missing"]
     picked = [cases[i] for i in np.linspace(0, len(cases) - 1, min(len(cases), REFERENCE_SCANS)).round().astype(int)]
     first = detector.pipeline.prepare(cohort, picked[0]).image.shape
 
@@ -113,7 +129,7 @@ def _reference(detector: Detector, cohort: Cohort, progress: bool) -> tuple[Refe
 
 def _record(detector: Detector, scan: Scored, healthy: dict[str, Any], reference: Reference | None) -> Record:
     case, settings, dims = scan.case, detector.settings, detector.data.dims
-    mask = None if scan.prepared.mask is None else scan.prepared.mask[0]
+    mask = lesion_mask(scan)
     region = scan.foreground if mask is None else scan.foreground | mask
     image, names = scan.prepared.image, list(case.names)
     scores: dict[str, float] = {MODEL: scan.score}
@@ -134,6 +150,12 @@ def _record(detector: Detector, scan: Scored, healthy: dict[str, Any], reference
         millilitres=_millilitres(scan), threshold=healthy["scan"] and healthy["scan"]["threshold"],
         voxel_threshold=voxel, counts=counts, **_areas(scan, mask, sick, voxel, detector),
     )  # fmt: skip
+
+
+def lesion_mask(scan: Scored) -> NDArray[np.bool_] | None:
+    """The lesions (D, H, W); None where nobody drew any (a healthy scan's mask is empty, and no lesion scan)."""
+    mask = scan.prepared.mask
+    return mask[0] if mask is not None and mask.any() else None
 
 
 def _areas(

@@ -40,7 +40,8 @@ class Scored:
     @property
     def foreground(self) -> NDArray[np.bool_]:
         """(D, H, W)."""
-        return self.prepared.foreground[0]
+        first: NDArray[np.bool_] = self.prepared.foreground[0]
+        return first
 
     def within(self, region: NDArray[np.bool_], detector: Detector) -> Scored:
         """The same scan, scored inside `region` (D, H, W) alone."""

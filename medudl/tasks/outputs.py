@@ -54,12 +54,13 @@ class Folder:
     path: Path
 
     @classmethod
-    def create(cls, path: str | Path, name: str) -> Folder:
-        """Make the folder with its dataset_description.json. Raises UserError where that cannot be."""
+    def create(cls, path: str | Path, name: str = "") -> Folder:
+        """Make the folder, with a dataset_description.json where it has a name. Raises WriteError: it cannot be."""
         path = Path(path)
         with told(path):
             path.mkdir(parents=True, exist_ok=True)
-            write_text(path / "dataset_description.json", dataset_description(name))
+            if name:
+                write_text(path / "dataset_description.json", dataset_description(name))
         return cls(path)
 
     def text(self, name: str, text: str) -> None:
