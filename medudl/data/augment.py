@@ -1,0 +1,78 @@
+"""Random changes of training items, by MONAI's transforms; each item draws from a seed of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medudl.config import Data
+from medudl.errors import UserError
+
+if TYPE_CHECKING:
+    from monai.transforms import Compose
+
+_PLANES = ("foreground", "mask")
+
+
+class Augmenter:
+    """flip (left-right), rotate (in the slice), scale, translate; then gamma and brightness of the image alone.
+
+    Image, foreground and mask move together; the latter stay binary, and are empty where nothing was known.
+    """
+
+    def __init__(self, data: Data) -> None:
+        check_flip(data)
+        self.data = data
+        self._made: dict[tuple[str, ...], Compose] = {}
+
+    def __call__(self, item: dict[str, Tensor], seed: Sequence[int]) -> dict[str, Tensor]:
+        """item: image (C, *S) float32, foreground and mask (1, *S) bool if present. Returns the same keys and types.
+
+        seed: (seed, epoch, index); the same seed gives the same change.
+        """
+        keys = tuple(item)
+        if keys not in self._made:
+            self._made[keys] = _compose(keys, self.data)
+        transforms = self._made[keys]
+        transforms.set_random_state(seed=int(np.random.SeedSequence(list(seed)).generate_state(1)[0]))
+        changed: Any = transforms({key: value.float() for key, value in item.items()})
+        return {key: _as(changed[key], item[key].dtype) for key in keys}
+
+
+def check_flip(data: Data) -> None:
+    """Raise UserError where left and right are not to be seen: sagittal slices."""
+    if data.augment.flip and data.plane == "sagittal" and data.dims == 2:
+        raise UserError(
+            "data.augment.flip: flips left and right, which a sagittal slice does not show; set it to false"
+        )
+
+
+def _compose(keys: Sequence[str], data: Data) -> Compose:
+    from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd, RandScaleIntensityd
+
+    wanted, dims = data.augment, data.dims
+    steps: list[Any] = []
+    if wanted.flip:  # W grows to the left in axial and coronal views, D in sagittal ones
+        steps.append(RandFlipd(keys, prob=0.5, spatial_axis=0 if data.plane == "sagittal" else dims - 1))
+    if wanted.rotate or wanted.scale or wanted.translate:
+        turn = float(np.deg2rad(wanted.rotate))  # MONAI's first angle turns the last two axes into each other
+        steps.append(RandAffined(
+            keys, prob=1.0, rotate_range=turn if dims == 2 else (turn, 0.0, 0.0),
+            scale_range=[wanted.scale] * dims, translate_range=[wanted.translate] * dims,
+            mode=["nearest" if key in _PLANES else "bilinear" for key in keys],
+            padding_mode=["zeros" if key in _PLANES else "border" for key in keys],
+        ))  # fmt: skip
+    if wanted.gamma:
+        steps.append(RandAdjustContrastd(["image"], prob=1.0, gamma=(1 - wanted.gamma, 1 + wanted.gamma)))
+    if wanted.brightness:
+        steps.append(RandScaleIntensityd(["image"], prob=1.0, factors=wanted.brightness))
+    return Compose(steps)
+
+
+def _as(value: Any, dtype: torch.dtype) -> Tensor:
+    tensor = value.as_tensor() if hasattr(value, "as_tensor") else torch.as_tensor(value)
+    return tensor > 0.5 if dtype == torch.bool else tensor.to(dtype)

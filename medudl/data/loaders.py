@@ -1,0 +1,178 @@
+"""Batches in a fixed order: the same for any number of workers, and from any batch on."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from medudl.batch import Batch
+from medudl.config import Data
+from medudl.data.augment import Augmenter
+from medudl.data.items import Item, copy_image, copy_plane, items_of, window
+from medudl.data.pipeline import Prepared, item_shape
+from medudl.errors import UserError
+
+
+class Loader:
+    """Batches of the items of prepared cases.
+
+    The order of an epoch is a permutation drawn from (seed, epoch); what is random about an item is drawn from (seed,
+    epoch, its place in that order). Nothing else enters, so workers, prefetching and `start` change no batch, and
+    several ranks see between them what one would see.
+
+    labels: {case id: class number}; others are -1. shuffle: a training epoch, of full batches alone (a set smaller
+    than one batch is repeated to fill it); without it every item comes once, in order. lesion_free: see `items_of`;
+    cases without a mask are then left out, and named in `left_out`. rank, world: this process and how many there are;
+    a training epoch drops what does not divide, else the first items are repeated.
+    """
+
+    def __init__(
+        self,
+        prepared: Sequence[Prepared],
+        data: Data,
+        *,
+        labels: Mapping[str, int] | None = None,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool,
+        augment: bool = False,
+        workers: int = 0,
+        lesion_free: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self.workers, self.rank, self.world = workers, rank, world
+        self.left_out: list[str] = []
+        if lesion_free:
+            self.left_out = [f"{p.case_id} has no lesion mask: left out" for p in prepared if p.mask is None]
+            prepared = [p for p in prepared if p.mask is not None]
+        self.items = [item for n, p in enumerate(prepared) for item in items_of(n, p, data, lesion_free)]
+        if not self.items:
+            raise UserError(
+                "there is no training item: no slice holds data.min_foreground of foreground"
+                + (" away from lesions" if lesion_free else "")
+                + "; lower it, or check the foreground"
+            )
+        self.shape = _common_shape(prepared, data)
+        augmenter = Augmenter(data) if augment and data.augment.active else None
+        self._gather = _Gather(prepared, data, labels or {}, self.items, self.shape, augmenter)
+
+    def __len__(self) -> int:
+        """Batches in an epoch, of this rank."""
+        per_rank = self._places() // self.world
+        return per_rank // self.batch_size if self.shuffle else -(-per_rank // self.batch_size)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from number `start` on."""
+        plan = _Epoch(self._gather, self._order(epoch), (self.seed, epoch), self)
+        if self.workers == 0:
+            yield from (plan[number] for number in range(start, len(self)))
+            return
+        loader: Any = DataLoader(
+            plan,
+            batch_size=None,
+            sampler=range(start, len(self)),
+            num_workers=self.workers,
+            multiprocessing_context="fork",
+            worker_init_fn=_begin_worker,
+        )
+        with warnings.catch_warnings():
+            # Python 3.12+ warns of forks beside threads; the workers read mapped memory and start none.
+            warnings.filterwarnings("ignore", message=".*use of fork.*", category=DeprecationWarning)
+            batches = iter(loader)
+        yield from batches
+
+    def _places(self) -> int:
+        """How many items an epoch has, over all ranks."""
+        count, step = len(self.items), self.world * (self.batch_size if self.shuffle else 1)
+        return max(step, count // step * step) if self.shuffle else -(-count // step) * step
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        order = np.arange(len(self.items))
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, epoch]).permutation(order)
+        return np.resize(order, self._places())
+
+
+class _Epoch(Dataset[Batch]):
+    """Batch `number` of one epoch and rank; a worker of torch's DataLoader makes whole batches."""
+
+    def __init__(self, gather: _Gather, order: NDArray[np.int64], seed: tuple[int, int], loader: Loader) -> None:
+        self.gather, self.order, self.seed = gather, order, seed
+        self.rank, self.world, self.batch_size = loader.rank, loader.world, loader.batch_size
+
+    def __getitem__(self, number: int) -> Batch:
+        mine = np.arange(self.rank, len(self.order), self.world)
+        places = mine[number * self.batch_size : (number + 1) * self.batch_size]
+        return self.gather([(int(self.order[place]), (*self.seed, int(place))) for place in places])
+
+
+class _Gather:
+    """Copies items straight from mapped memory into the tensors of a batch."""
+
+    def __init__(
+        self,
+        prepared: Sequence[Prepared],
+        data: Data,
+        labels: Mapping[str, int],
+        items: Sequence[Item],
+        shape: tuple[int, ...],
+        augmenter: Augmenter | None,
+    ) -> None:
+        self.prepared, self.data, self.items, self.shape, self.augmenter = prepared, data, items, shape, augmenter
+        self.labels = [labels.get(p.case_id, -1) for p in prepared]
+        self.masked = any(p.mask is not None for p in prepared)
+
+    def __call__(self, picked: Sequence[tuple[int, tuple[int, int, int]]]) -> Batch:
+        count = len(picked)
+        batch: Batch = {
+            "image": torch.empty((count, *self.shape)),
+            "foreground": torch.empty((count, 1, *self.shape[1:]), dtype=torch.bool),
+            "label": torch.tensor([self.labels[self.items[at].case] for at, _ in picked]),
+            "id": [f"{self.prepared[self.items[at].case].case_id}/{self.items[at].index}" for at, _ in picked],
+        }
+        if self.masked:
+            batch["mask"] = torch.zeros((count, 1, *self.shape[1:]), dtype=torch.bool)
+        for row, (at, seed) in enumerate(picked):
+            self._fill(batch, row, self.items[at], seed)
+        return batch
+
+    def _fill(self, batch: Batch, row: int, item: Item, seed: tuple[int, int, int]) -> None:
+        prepared = self.prepared[item.case]
+        place = window(prepared, item.index, self.data, seed)
+        copy_image(prepared, place, self.data, batch["image"][row].numpy())
+        copy_plane(prepared.foreground, place, batch["foreground"][row].numpy())
+        if prepared.mask is not None:
+            copy_plane(prepared.mask, place, batch["mask"][row].numpy())
+        if self.augmenter is not None:
+            tensors: dict[str, Any] = {key: batch[key][row] for key in ("image", "foreground", "mask") if key in batch}
+            for key, value in self.augmenter(tensors, seed).items():
+                tensors[key].copy_(value)
+
+
+def _common_shape(prepared: Sequence[Prepared], data: Data) -> tuple[int, ...]:
+    shapes = {item_shape(p, data): p.case_id for p in prepared}
+    if len(shapes) > 1:
+        (one, first), (other, second), *_ = shapes.items()
+        raise UserError(
+            f"scans differ in size ({first}: {_words(one)}, {second}: {_words(other)}, channels first); "
+            "set data.size, and data.spacing if voxel sizes differ"
+        )
+    return next(iter(shapes))
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _begin_worker(_: int) -> None:
+    # Ctrl-C reaches the whole group of processes; the main one finishes its step and still needs its batches.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
