@@ -67,7 +67,7 @@ def _checked(path: Path) -> tuple[ImageHeader, Any]:
         kind = raw.get_data_dtype()
         raw.get_slope_inter()
         affine = checked_affine(path, raw.get_best_affine())
-    except (HeaderDataError, ValueError, TypeError) as error:
+    except (HeaderDataError, ValueError, TypeError, KeyError) as error:
         raise unusable(path, f"its header makes no sense ({type(error).__name__})", "export it again") from None
     if kind.fields is not None:
         raise unusable(path, "a colour image: its voxels have no single grey value", "leave it out")
@@ -91,6 +91,8 @@ def _bytes(path: Path, count: int, at_least: int | None = None) -> bytes:
     try:
         with gzip.open(path) if _gzipped(path) else path.open("rb") as file:
             data: bytes = file.read(count)
+            if at_least is None:
+                file.read(1)  # so that a compressed stream is checked to its end
     except EOFError:
         raise unusable(path, "truncated: its compressed data ends early", "copy it again") from None
     except (zlib.error, gzip.BadGzipFile):
