@@ -19,7 +19,7 @@ from medudl.data.identity import KEY_NAME, Key, unique_names
 from medudl.data.index_dicom import Identity, dicom_drafts, is_mask, is_scan, tell_skipped
 from medudl.data.index_draft import Draft, relative
 from medudl.data.index_labels import VALUES, join, read_table
-from medudl.data.index_masks import link_dicom_masks, link_masks, part_masks
+from medudl.data.index_masks import judge_masks, link_dicom_masks, link_masks, part_masks
 from medudl.data.index_names import Names, name_draft, name_rest
 from medudl.data.index_passes import Grid, Unreadable, hash_pass, header_pass
 from medudl.data.index_progress import Bar, Progress
@@ -124,15 +124,20 @@ def index_rules(
     found, masks, notes = part_masks(found, rules.masks)
     names = Names(rules.patterns, rules.contrasts, Counter())
     found, more = _fitting(found, names)
-    results = list(header_pass(found, progress, workers))
-    problems += [result.told() for result in results if isinstance(result, Unreadable) and result.found.format == "dicom"]
+    results = list(header_pass([*found, *(mask.found for mask in masks)], progress, workers))
+    mask_drafts = _mask_drafts(results[len(found) :])
+    results = results[: len(found)]
+    problems += [
+        result.told() for result in results if isinstance(result, Unreadable) and result.found.format == "dicom"
+    ]
     drafts, dicom_masks, skipped = _drafts(results, Identity(key, rules.contrasts), names)
     if not any(draft.shape for draft in drafts):
         raise _nothing(paths, drafts, problems, bool(dicom_masks or masks))
     if hashes:
-        hash_pass(drafts, progress, workers)
+        hash_pass([*drafts, *mask_drafts.values()], progress, workers)
     if all(draft.hopeless for draft in drafts):
         raise _nothing(paths, drafts, problems, False)
+    judge_masks(masks, mask_drafts)
     for draft, name in zip(drafts, unique_names(draft.values["series"] for draft in drafts), strict=True):
         draft.values["series"] = name
     problems += link_masks(drafts, masks, key) + link_dicom_masks(drafts, dicom_masks)
@@ -155,7 +160,9 @@ def _fitting(found: Sequence[Found], names: Names) -> tuple[list[Found], list[st
     fitting = [file for file in found if file.format in ("dicom", "npz") or names.fits(file)]
     if found and not fitting:
         wanted = " or ".join(pattern.text for pattern in names.patterns)
-        raise UserError(f"pattern {wanted}: fits none of {len(found)} files, such as {show(found[0].below)}; correct it")
+        raise UserError(
+            f"pattern {wanted}: fits none of {len(found)} files, such as {show(found[0].below)}; correct it"
+        )
     left = len(found) - len(fitting)
     return fitting, [f"{left} files fit no pattern and are left out"] if left else []
 
@@ -170,7 +177,9 @@ def _drafts(
     for result in results:
         if isinstance(result, Unreadable):
             if result.found.format != "dicom":
-                drafts.append(_named(Draft([result.found.path], result.found.below, result.found.format), result.found, names))
+                drafts.append(
+                    _named(Draft([result.found.path], result.found.below, result.found.format), result.found, names)
+                )
                 drafts[-1].condemn(result.fault)
         elif isinstance(result[1], DicomHeader):
             scans += [(result[0], result[1])] if is_scan(result[1]) else []
@@ -186,6 +195,20 @@ def _drafts(
         drafts.append(draft)
     masks = [header for header in others if is_mask(header)]
     return drafts, masks, tell_skipped(header for header in others if not is_mask(header))
+
+
+def _mask_drafts(results: Sequence[tuple[Found, list[Grid] | DicomHeader] | Unreadable]) -> dict[Path, Draft]:
+    """Masks as drafts, so that the second pass looks into them too; what is DICOM has been seen by its header."""
+    drafts = {}
+    for result in results:
+        found = result.found if isinstance(result, Unreadable) else result[0]
+        draft = Draft([found.path], found.below, found.format)
+        if isinstance(result, Unreadable):
+            draft.condemn(result.fault)
+        elif not isinstance(result[1], DicomHeader):
+            draft = result[1][0].draft(found)
+        drafts[found.path] = draft
+    return drafts
 
 
 def _named(draft: Draft, found: Found, names: Names) -> Draft:

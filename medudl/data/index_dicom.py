@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medudl.data.contrast import Facts, Rule, contrast_of
 from medudl.data.dicom_group import group_headers, stack_headers
-from medudl.data.dicom_header import RTSTRUCT, SEG, DicomHeader
+from medudl.data.dicom_header import LABEL_MAP, RTSTRUCT, SEG, DicomHeader
 from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.geometry import orientation
@@ -33,7 +33,7 @@ class Identity:
 
 def is_mask(header: DicomHeader) -> bool:
     """A segmentation or a structure set."""
-    return header.sop_class in (SEG, RTSTRUCT)
+    return header.sop_class in (SEG, LABEL_MAP, RTSTRUCT)
 
 
 def is_scan(header: DicomHeader) -> bool:
@@ -47,7 +47,8 @@ def dicom_drafts(scans: Sequence[tuple[Found, DicomHeader]], identity: Identity)
     groups = group_headers([header for _, header in scans])
     images: dict[str, list[tuple[set[str], str]]] = defaultdict(list)
     for group in groups:
-        images[_uid(group[0])].append(({header.sop_uid for header in group}, founds[group[0].path].below))
+        folder = str(Path(founds[group[0].path].below).parent)
+        images[_uid(group[0])].append(({header.sop_uid for header in group}, folder))
     ordinals: Counter[str] = Counter()
     drafts = []
     for group in groups:
@@ -114,9 +115,9 @@ def _draft(group: Sequence[DicomHeader], founds: Mapping[Path, Found], identity:
 
 def _incomplete(own: set[str], copies: Sequence[tuple[set[str], str]]) -> str:
     """In words, if another folder holds all of these images and more."""
-    for images, below in copies:
+    for images, folder in copies:
         if own < images:
-            return f"an incomplete copy: {len(own)} of the {len(images)} images beside {show(below)}"
+            return f"an incomplete copy: {len(own)} of the {len(images)} images in {show(folder)}"
     return ""
 
 
@@ -134,4 +135,3 @@ def _modality(text: str) -> str:
     if text in _FILMS:
         return "XR"
     return text if text in _MODALITIES else ""
-

@@ -150,4 +150,3 @@ def _tell(table: Table, unmatched: Sequence[tuple[int, list[str]]], *, secret: b
     told = [f"line {number}" if secret else " ".join(names) for number, names in unmatched[:_SHOWN]]
     rest = f" and {len(unmatched) - _SHOWN} more" if len(unmatched) > _SHOWN else ""
     return [f"{table.path}: {len(unmatched)} of its lines fit no scan: {', '.join(told)}{rest}"]
-

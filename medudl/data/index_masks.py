@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medudl.data.dicom_header import DicomHeader
@@ -12,44 +12,67 @@ from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.identity import Key, safe_name
 from medudl.data.index_draft import Draft, Values, told
+from medudl.data.index_passes import FLAT
 from medudl.data.patterns import Pattern, bids_mask, bids_values, first_match
 
 _JOINED_BY = ("subject", "study", "series", "contrast")
 
 
-@dataclass(frozen=True)
+@dataclass
 class MaskFile:
-    """A mask and the names in its path, to be compared with those of the series."""
+    """A mask and the names in its path, to be compared with those of the series. fault, note: what was found in it."""
 
-    path: Path
+    found: Found
     values: Values
+    path: Path
+    fault: str = ""
+    note: str = ""
 
 
 def part_masks(found: Sequence[Found], patterns: Sequence[Pattern]) -> tuple[list[Found], list[MaskFile], list[str]]:
     """Scans, masks, and notes about masks that nobody asked for.
 
     A file that fits a mask pattern is a mask; so is a BIDS file with a lesion's label ("sub-1_label-lesion_mask").
-    Other BIDS masks (of the brain, of tissues) are neither scans nor lesions, and are left out.
+    Other BIDS masks (of the brain, of tissues) are neither scans nor lesions, and are left out. Several DICOM files
+    of one folder are the slices of one mask, which is the folder.
     """
-    scans, masks, others = [], [], []
+    scans: list[Found] = []
+    masks: list[MaskFile] = []
+    others: list[Path] = []
+    slices: dict[Path, list[MaskFile]] = defaultdict(list)
     for file in found:
         kind = bids_mask(file.stem) if file.format != "dicom" else ""
         values = first_match(patterns, file.below)
+        if values is None and kind == "lesion":
+            values = {k: v for k, v in (bids_values(file.stem) or {}).items() if k in ("subject", "study")}
         if values is not None:
-            masks.append(MaskFile(file.path, values))
-        elif kind == "lesion":
-            values = bids_values(file.stem) or {}
-            masks.append(MaskFile(file.path, {k: v for k, v in values.items() if k in ("subject", "study")}))
+            mask = MaskFile(file, values, file.path)
+            (slices[file.path.parent] if file.format == "dicom" else masks).append(mask)
         elif kind == "other":
             others.append(file.path)
         else:
             scans.append(file)
+    for folder, files in slices.items():
+        masks.append(replace(files[0], path=folder) if len(files) > 1 else files[0])
     notes = [f"{len(others)} masks that no --masks pattern names are left out: {told(others)}"] if others else []
     return scans, masks, notes
 
 
+def judge_masks(masks: Sequence[MaskFile], drafts: Mapping[Path, Draft]) -> None:
+    """Note what the two passes found in the masks: unreadable ones, and empty ones."""
+    for mask in masks:
+        faults = drafts[mask.found.path].faults
+        if FLAT in faults:
+            mask.note = "its mask is empty"
+        elif faults:
+            mask.fault = faults[0]
+
+
 def link_masks(drafts: Sequence[Draft], masks: Sequence[MaskFile], key: Key) -> list[str]:
-    """Give each series the mask with its own names; returns sentences about masks without any series."""
+    """Give each series the mask with its own names; returns sentences about masks without any series.
+
+    A mask that cannot be read is a fault of its series: without it a patient would count as healthy.
+    """
     ids: dict[tuple[str, ...], dict[tuple[str, ...], list[Draft]]] = {}
     lost = []
     for mask in masks:
@@ -61,6 +84,8 @@ def link_masks(drafts: Sequence[Draft], masks: Sequence[MaskFile], key: Key) -> 
         rows = [draft for form in _forms(mask.values, names, key) for draft in ids[names].get(form, ())]
         for draft in rows if names else ():
             _give(draft, mask.path)
+            draft.faults += [f"its mask cannot be used: {mask.fault}"] if mask.fault else []
+            draft.notes += [mask.note] if mask.note else []
         if not rows or not names:
             lost.append(mask.path)
     return [f"{len(lost)} masks fit no series: {told(lost)}"] if lost else []

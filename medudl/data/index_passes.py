@@ -13,12 +13,12 @@ from medudl.data.dicom_header import DicomHeader
 from medudl.data.dicom_parse import read_header
 from medudl.data.discover import Found
 from medudl.data.fault import show
-from medudl.data.geometry import orientation, spacing
 from medudl.data.guard import Guard
 from medudl.data.index_draft import Draft
 from medudl.data.index_progress import Progress
-from medudl.data.npz import list_images
+from medudl.data.npz import npz_items
 from medudl.data.read import check_header, read_volume
+from medudl.data.splits import spelled
 from medudl.errors import UserError
 
 HEADER_SECONDS, HEADER_MB = 10.0, 512
@@ -28,6 +28,7 @@ _IMAGES = 512  # images of an npz file that are hashed in one go
 Item = tuple[Path, str]
 Job = tuple[tuple[Path, ...], str, tuple[str, ...], bool]  # files, format, fragments, whether they make one volume
 Digest = tuple[str, str]  # sha256 ("" if there is none), what is wrong ("" if nothing is)
+FLAT = "every voxel has the same value"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ class Grid:
         place = (self.shape, self.spacing, self.orientation)
         draft = Draft([found.path], found.below, found.format, self.fragment, *place)
         if self.fragment:
-            draft.values = {"split": self.fragment.split("/")[0], "label": self.label}
-        if max(self.shape, default=0) < 2:
-            draft.condemn("a volume of a single voxel")
+            draft.values = {"split": spelled(self.fragment.split("/")[0]), "label": self.label}
         return draft
 
 
@@ -79,7 +78,8 @@ def header_pass(
 
 def hash_pass(drafts: Sequence[Draft], progress: Progress, workers: int) -> None:
     """Decode every series once: set its hash, and tell what only the voxels show (truncated, NaN, one value only)."""
-    whole = [[draft] for draft in drafts if draft.shape and not draft.fragment]
+    # One file that makes no volume has been told already, and its frames cannot be had apart.
+    whole = [[d] for d in drafts if d.shape and not d.fragment and (len(d.files) > 1 or not d.faults)]
     parts: dict[Path, list[Draft]] = {}
     for draft in drafts:
         if draft.fragment:
@@ -96,7 +96,7 @@ def hash_pass(drafts: Sequence[Draft], progress: Progress, workers: int) -> None
                 result = [("", what(result, group[0].files))] * len(group)
             for draft, (sha256, fault) in zip(group, result, strict=True):
                 draft.sha256 = sha256
-                if fault:
+                if fault and fault not in draft.faults:
                     draft.condemn(fault)
 
 
@@ -106,9 +106,9 @@ def read_facts(item: Item) -> list[Grid] | DicomHeader:
     if kind == "dicom":
         return read_header(path)
     if kind == "npz":
-        return [Grid(image.shape, (1.0, 1.0, 1.0), "LPS", image.fragment, image.label) for image in list_images(path)]
-    header = check_header(path)
-    return [Grid(header.shape, spacing(header.affine), orientation(header.affine))]
+        return [Grid(item.shape, (1.0, 1.0, 1.0), "LPS", item.fragment, item.label) for item in npz_items(path)]
+    header = check_header(path, kind)
+    return [Grid(header.shape, header.spacing, header.orientation)]
 
 
 def digest(job: Job) -> list[Digest]:
@@ -121,23 +121,18 @@ def digest(job: Job) -> list[Digest]:
     if stacked:
         return [_digest(files, kind, fragment) for fragment in fragments]
     slices = [_digest((file,), kind, "") for file in files]
-    fault = next((fault for _, fault in slices if fault), "")
-    if fault == _FLAT:
-        fault = ""
+    fault = next((fault for _, fault in slices if fault not in ("", FLAT)), "")
     return [("" if fault else hashlib.sha256("".join(sorted(s for s, _ in slices)).encode()).hexdigest(), fault)]
 
 
-_FLAT = "every voxel has the same value"
-
-
 def _digest(files: tuple[Path, ...], kind: str, fragment: str) -> Digest:
-    voxels = read_volume(files, kind, fragment=fragment).voxels
+    try:
+        voxels = read_volume(files, kind, fragment=fragment).voxels
+    except UserError as error:
+        return "", what(error, files)
     sha256 = hashlib.sha256(",".join(map(str, voxels.shape)).encode())
     sha256.update(np.ascontiguousarray(voxels).tobytes())
-    lost = int(voxels.size - np.isfinite(voxels).sum())
-    if lost:
-        return sha256.hexdigest(), f"{lost:,} voxels are no number (NaN or infinite)"
-    return sha256.hexdigest(), _FLAT if voxels.max() == voxels.min() else ""
+    return sha256.hexdigest(), FLAT if voxels.max() == voxels.min() else ""
 
 
 def what(error: UserError, files: Sequence[Path]) -> str:

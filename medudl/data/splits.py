@@ -47,11 +47,16 @@ def parse_shares(text: str) -> dict[str, float]:
     return {name: number / sum(numbers) for name, number in zip(SPLITS, numbers, strict=True)}
 
 
+def spelled(text: str) -> str:
+    """The split that an array's name stands for, "" where it stands for none."""
+    return _SPELLINGS.get(text.lower(), "")
+
+
 def split_name(text: str) -> str:
     """train, val or test for its usual spellings, "" for none. Raises UserError on any other."""
-    if text and text.lower() not in _SPELLINGS:
+    if text and not spelled(text):
         raise UserError(f"split {text!r}: is none of {', '.join(SPLITS)}; rename it, or leave the column out")
-    return _SPELLINGS[text.lower()] if text else ""
+    return spelled(text)
 
 
 def assign(series: Sequence[Series], shares: Mapping[str, float], seed: int = 0) -> list[Series]:

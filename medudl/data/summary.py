@@ -77,7 +77,13 @@ def _labels(rows: Sequence[Series]) -> Table:
 def _reading(cohort: Cohort) -> Iterable[RenderableType]:
     """How patients were told apart and contrasts were named: guesses are to be seen."""
     for reading, number in cohort.meta.get("readings", {}).items():
-        yield escape(f"A patient is {reading} ({count(number, 'file')}).")
+        yield escape(f"A patient is {reading} ({count(number, 'series', 'series')}).")
+    unknown = sum(not row.modality for row in cohort.series())
+    if unknown:
+        yield (
+            f"{count(unknown, 'series has', 'series have')} no modality: give it as {{modality}} in --pattern, as a column "
+            "of --labels, or by a contrast that implies it (--contrast '.=XR')."
+        )
     rules = cohort.meta.get("contrast_rules", {})
     chosen = Counter((row.contrast, str(rules[row.series])) for row in cohort.series() if row.series in rules)
     if chosen:
