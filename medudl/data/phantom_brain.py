@@ -132,7 +132,7 @@ def _ventricles(p: Array, anatomy: Anatomy) -> Array:
     shape = smooth_union(smooth_union(tube(q, lateral), tube(q, occipital), 3.0), tube(q, temporal), 3.0)
     # Radii grow by (v - 1) of a typical 4.5 mm; the septum keeps the two sides apart.
     shape = np.maximum(shape - 4.5 * (v - 1.0), 0.9 - q[0])
-    third = np.maximum(ellipsoid(_flat(q), (0, -9, 1), (1, 14, 10)), q[0] - anatomy.third)
+    third = ellipsoid(q, (0, -9, 1), (1.15 * anatomy.third, 14, 10))
     return np.minimum(shape, third)
 
 

@@ -48,13 +48,13 @@ def make_cohort(
     """Write `healthy` healthy phantoms and `lesions_per_kind` of each kind of lesion; returns the path of labels.csv.
 
     sub-001/anat/sub-001_{T1w,T2w,FLAIR}.nii.gz and sub-001_desc-{brain,lesion}_mask.nii.gz (the healthy have no lesion
-    mask); sub-001/ct/slice-001.dcm ... or, without `ct_dicom`, sub-001/ct/sub-001_ct.nii.gz; labels.csv (subject, label,
-    age, sex, scanner), where label is healthy, tumour, haemorrhage or plaques. A subject depends on the seed, its kind
-    and its number within the kind alone. grid: shape and spacing, as in `make_subject`.
+    mask); sub-001/ct/slice-001.dcm and so on or, without `ct_dicom`, sub-001/ct/sub-001_ct.nii.gz; labels.csv (subject,
+    label, age, sex, scanner), label being healthy, tumour, haemorrhage or plaques. A subject depends on the seed, its
+    kind and its number within the kind alone. grid: shape and spacing, as in `make_subject`.
     UserError: no subject asked for, or `out` holds other subjects.
     """
     plans = _plans(Path(out), healthy, lesions_per_kind, seed, ct_dicom, grid)
-    for place in plans[0].out.glob("sub-*"):
+    for place in sorted(plans[0].out.glob("sub-*")):
         if place.name not in {f"sub-{plan.name}" for plan in plans}:
             raise UserError(f"{out}: holds {place.name}, which this cohort would not have; choose an empty folder")
     rows = []
