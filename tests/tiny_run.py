@@ -33,7 +33,9 @@ def write_scan(folder: Path, name: str, seed: int, lesion: bool) -> None:
     nibabel.save(nibabel.Nifti1Image(voxels, AFFINE), folder / f"{name}.nii.gz")
 
 
-def make_cohort(folder: Path, *, train: int = 3, val: int = 5, healthy: int = 4, sick: int = 5, masks: bool = True) -> Path:
+def make_cohort(
+    folder: Path, *, train: int = 3, val: int = 5, healthy: int = 4, sick: int = 5, masks: bool = True
+) -> Path:
     """cohort.csv over healthy scans of all splits and sick test scans."""
     folder.mkdir(parents=True)
     plan = [("train", "healthy")] * train + [("val", "healthy")] * val

@@ -9,6 +9,7 @@ import pandas as pd
 
 from medudl.data.cases import Case, cases_of
 from medudl.data.cohort import Cohort
+from medudl.data.identity import KEY_NAME, Key
 from medudl.data.inputs import open_input
 from medudl.errors import UserError
 from medudl.run import Run
@@ -65,8 +66,25 @@ def detect(
     return table
 
 
+def key_of(run: Run, input: str | Path) -> Key | None:
+    """The key of the run's pseudonyms, so that a patient is called here as there; None where it cannot be found.
+
+    It lies beside the cohort.csv that the run was trained from, which is looked for around the run and the input.
+    """
+    cohort = run.cohort()
+    if not cohort.key_id:
+        return None
+    near = [run.path, Path(input), cohort.root]
+    for folder in dict.fromkeys(folder for path in near for folder in (path, *path.resolve().parents[:3])):
+        if (folder / KEY_NAME).is_file():
+            key = Key.load(folder / KEY_NAME)
+            if key.id == cohort.key_id:
+                return key
+    return None
+
+
 def _cases(run: Run, input: str | Path, split: str | None) -> tuple[Cohort, list[Case]]:
-    cohort = open_input(input)
+    cohort = open_input(input, key_of(run, input))
     cohort = cohort if split is None else cohort.select({}, split)
     cases, notes = cases_of(cohort, run.config.data)
     if not cases:
