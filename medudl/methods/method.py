@@ -45,6 +45,10 @@ class Method(nn.Module, ABC):
     encode(image) -> (B, Z); reconstruct(image) -> image; denoise(image) -> image; sample(count) -> (count, C, *S);
     translate(image) -> target; classify(image) -> (B, K) logits;
     anomaly(image) -> map (B, 1, *S) >= 0, score (B,).
+
+    `step` is called in training mode; `validate` and the verbs in evaluation mode, where they touch no buffer. Images
+    and maps come out in float32 whatever the autocast. Options are checked against the annotations of `__init__`
+    (ranges: `Annotated[int, Field(ge=1)]`), so that a slip in a config is told in one line.
     """
 
     dims: ClassVar[tuple[int, ...]] = (2, 3)
@@ -74,7 +78,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def validate(self, batch: Batch) -> dict[str, Tensor]:
-        """{name: (B,)} without side effects, `monitor` among the names."""
+        """{name: (B,)} without side effects, `monitor` among the names; equal at every call for equal weights."""
 
     def extra_state(self) -> dict[str, object]:
         """What a resume needs beside parameters and buffers: tensors and JSON values, nested in dicts and lists."""
