@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medudl.data.cohort import NOTE, Series
+from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.identity import safe_name
+from medudl.data.index_worker import Grid
+from medudl.data.splits import spelled
 
 Values = dict[str, str]
 
@@ -39,6 +42,21 @@ class Draft:
     sha256: str = ""
     mask: Path | None = None
     rule: str = ""
+
+    @classmethod
+    def of(cls, found: Found, grid: Grid) -> Draft:
+        """The draft of an image file; of an npz file, split and label come from its arrays."""
+        draft = cls([found.path], found.below, found.format, grid.fragment, grid.shape, grid.spacing, grid.orientation)
+        if grid.fragment:
+            draft.values = {"split": spelled(grid.fragment.split("/")[0]), "label": grid.label}
+        return draft
+
+    @classmethod
+    def unreadable(cls, found: Found, fault: str) -> Draft:
+        """The draft of a file that no header could be read from."""
+        draft = cls([found.path], found.below, found.format)
+        draft.condemn(fault)
+        return draft
 
     @property
     def place(self) -> Path:

@@ -12,7 +12,7 @@ from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.identity import Key, safe_name
 from medudl.data.index_draft import Draft, Values, told
-from medudl.data.index_passes import FLAT
+from medudl.data.index_worker import FLAT
 from medudl.data.patterns import Pattern, bids_mask, bids_values, first_match
 
 _JOINED_BY = ("subject", "study", "series", "contrast")

@@ -54,8 +54,8 @@ def clean(values: dict[str, str], where: str) -> dict[str, str]:
     return out
 
 
-def name_draft(draft: Draft, found: Found, names: Names) -> None:
-    """Set subject, study, series, contrast, modality, label and split of a file's draft, and the contrast's rule.
+def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
+    """The draft with subject, study, series, contrast, modality, label, split and rule.
 
     Without pattern and BIDS name the subject stays empty, for `name_rest`; a contrast is looked for in the file name.
     """
@@ -72,6 +72,7 @@ def name_draft(draft: Draft, found: Found, names: Names) -> None:
     draft.values["contrast"] = contrast
     by_name = _MODALITY.get(contrast.lower(), "MR" if contrast in _MR else "")
     draft.values.setdefault("modality", by_name)
+    return draft
 
 
 def name_rest(drafts: Sequence[Draft], names: Names) -> None:

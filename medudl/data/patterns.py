@@ -79,7 +79,7 @@ def bids_values(stem: str) -> dict[str, str] | None:
 
 
 def bids_mask(stem: str) -> str:
-    """"lesion" for the name of a lesion mask ("sub-01_label-lesion_mask"), "other" for another mask's, "" for none."""
+    """Return "lesion" for a lesion mask's name ("sub-01_label-lesion_mask"), "other" for another mask's, "" else."""
     found = _BIDS.fullmatch(stem)
     if found is None:
         return ""

@@ -104,7 +104,7 @@ def check_leaks(series: Sequence[Series], reading: str) -> None:
 
 
 def _named(leaks: Sequence[Leak]) -> str:
-    """"2 patients in more than one split (A, B)"; the first ten names."""
+    """Say "2 patients in more than one split (A, B)", with the first ten names."""
     if not leaks:
         return ""
     what = "patient" if leaks[0].kind == "patient" else "set of equal images"

@@ -1,4 +1,4 @@
-"""What there is, as a radiologist would ask for it: patients, series by contrast, voxel sizes, labels, what is wrong."""
+"""What there is, as a radiologist would ask: patients, series by contrast, voxel sizes, labels, what is wrong."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def print_summary(cohort: Cohort, console: Console | None = None) -> None:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """"1 patient", "2 patients"."""
+    """Say "1 patient", "2 patients"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
@@ -81,8 +81,8 @@ def _reading(cohort: Cohort) -> Iterable[RenderableType]:
     unknown = sum(not row.modality for row in cohort.series())
     if unknown:
         yield (
-            f"{count(unknown, 'series has', 'series have')} no modality: give it as {{modality}} in --pattern, as a column "
-            "of --labels, or by a contrast that implies it (--contrast '.=XR')."
+            f"{count(unknown, 'series has', 'series have')} no modality: give it as {{modality}} in --pattern, "
+            "as a column of --labels, or by a contrast that implies it (--contrast '.=XR')."
         )
     rules = cohort.meta.get("contrast_rules", {})
     chosen = Counter((row.contrast, str(rules[row.series])) for row in cohort.series() if row.series in rules)
@@ -124,7 +124,7 @@ def _patients(rows: Iterable[Series]) -> int:
 
 
 def _ranges(vectors: Sequence[Sequence[float]], form: str) -> str:
-    """"256 x 256 x 20-24": each axis as one value or as lowest-highest."""
+    """Say "256 x 256 x 20-24": each axis as one value or as lowest-highest."""
     known = [vector for vector in vectors if vector]
     if not known:
         return "unknown"
