@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -15,20 +16,20 @@ from medudl.errors import UserError
 Mask = NDArray[np.bool_]
 AIR_HU = -500.0  # between air (-1000) and fat (-100); lungs are holes, which are filled afterwards
 FILMS = ("CR", "DX", "RG", "MG", "XA", "RF", "XR")  # modalities that show the patient from edge to edge
-RIM_SHARE = 0.3  # a single image whose rim is body for more than this is a film, whatever its file says
+RIM_SHARE = 0.15  # a single image whose rim is body for more than this is a film, whatever its file says
 
 
 def body(volume: Volume, modality: str = "") -> Mask:
     """Head or body, (X, Y, Z): the largest piece above a threshold, its holes filled slice by slice.
 
-    CT (unit HU): above -500 HU, cut loose from the table. Films, and any single image that runs into its rim:
+    CT that shows air: above -500 HU, cut loose from the table. Films, and any single image that runs into its rim:
     everything. Else (MR): above Otsu's threshold of the square root of the smoothed scan, which lies low enough for
     dark brain beside bright scalp, and above the noise of the air.
     """
     voxels = volume.voxels
     if modality.upper() in FILMS:
         return np.ones(voxels.shape, dtype=bool)
-    if volume.unit == "HU":
+    if (volume.unit == "HU" or modality.upper() == "CT") and float(voxels.min()) < AIR_HU:
         mask = voxels > AIR_HU
     else:
         smooth = ndimage.gaussian_filter(voxels, [1.0, 1.0, 0.0] if min(voxels.shape[:2]) >= 64 else 0.0)
@@ -102,4 +103,6 @@ def _deepbet() -> Any:
         from deepbet import BrainExtraction
     except ImportError:
         raise UserError('data.foreground: brain needs deepbet; run: pip install "medudl[brain]"') from None
-    return BrainExtraction(no_gpu=True)
+    with warnings.catch_warnings():  # deepbet's weights come in its wheel as TorchScript, which torch means to give up
+        warnings.filterwarnings("ignore", message=".*torch.jit.load", category=DeprecationWarning)
+        return BrainExtraction(no_gpu=True)

@@ -61,11 +61,11 @@ def read_scan(cohort: Cohort, case: Case, data: Data) -> Scan:
             scan.channels.append(None)
             scan.units.append("none")
             continue
-        volume = grid if series is case.grid else read_series(cohort, series, data.repair)
+        volume = grid if series == case.grid else read_series(cohort, series, data.repair)
         _check_finite(volume, case, series)
         if data.n4:
             volume = _corrected(volume, series)
-        if series is not case.grid:
+        if series != case.grid:
             volume = _on_grid(grid, volume, f"{case.id}, channel {name}", scan, name, data, foreground)
         scan.channels.append(volume.voxels)
         scan.units.append(volume.unit)
@@ -80,7 +80,7 @@ def read_scan(cohort: Cohort, case: Case, data: Data) -> Scan:
 def files_read(cohort: Cohort, case: Case, data: Data) -> list[tuple[str, list[Path]]]:
     """(role, files) of everything that `read_scan` reads, for the cache's key."""
     read = [
-        (f"{name}#{series.fragment}#{series is case.grid}", cohort.files_of(series))
+        (f"{name}#{series.fragment}#{series == case.grid}", cohort.files_of(series))
         for name, series in zip(case.names, case.channels, strict=True)
         if series is not None
     ]
@@ -145,11 +145,10 @@ def _foreground(cohort: Cohort, case: Case, grid: Volume, data: Data) -> Mask:
 
 
 def _brain(case: Case, scan: Scan) -> Mask:
-    """By deepbet, on T1 where the case has one, since deepbet was made for it; else on the grid series."""
-    at = case.names.index("T1") if "T1" in case.names else case.channels.index(case.grid)
-    voxels = scan.channels[at]
-    voxels = scan.channels[case.channels.index(case.grid)] if voxels is None else voxels
-    assert voxels is not None
+    """By deepbet: on T1, which it was made for, else on FLAIR, which looks alike to it, else on the grid series."""
+    found = {name: voxels for name, voxels in zip(case.names, scan.channels, strict=True) if voxels is not None}
+    grid = case.names[case.channels.index(case.grid)]
+    voxels = next(found[name] for name in ("T1", "FLAIR", grid) if name in found)
     try:
         return brain(Volume(voxels, scan.affine))
     except UserError as error:
