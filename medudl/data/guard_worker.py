@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import struct
+import time
 from typing import Any, BinaryIO
 
 from medudl.errors import UserError
@@ -17,26 +18,39 @@ except ImportError:  # no such limits on Windows: the wall time of `guard` remai
     resource = None  # type: ignore[assignment]
 
 _HEADER = struct.Struct("<Q")
+# Small results travel together: waking the other side for each would cost more than reading a header.
+_FLUSH_BYTES = 1 << 18
+_FLUSH_SECONDS = 0.05
 
 
 def work(seconds: str, memory_mb: str) -> None:
     """Read a pickled function, or lists of items for it, from stdin; write (kind, value) an item to stdout.
 
-    kind: "loaded", "result", or why there is none: "refused" (a UserError's line), "memory", "deep", "broken".
+    kind: "loaded", "result", or why there is none: "refused" (a UserError's line), "memory", "deep", "broken". At the
+    start of each item one byte goes to stderr, so that it is known which one was the last.
     """
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # A library that prints must not break the protocol.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    source, sink, marker = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", _FLUSH_BYTES), os.dup(2)
+    # What a library prints must not break the protocol, and may name a patient: it goes nowhere.
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     function: Any = None
+    timer = _Timer(float(seconds))
     while (message := _receive(source)) is not None:
         if callable(message):
             function = message
             _reply(sink, "loaded", None)
+            sink.flush()
             _limit_memory(int(memory_mb))
             continue
+        flushed = time.monotonic()
         for item in message:
-            _limit_time(float(seconds))
+            os.write(marker, b".")
+            timer.start()
             _reply(sink, *_answer(function, item))
+            if time.monotonic() - flushed > _FLUSH_SECONDS:
+                sink.flush()
+                flushed = time.monotonic()
+        sink.flush()
 
 
 def _answer(function: Any, item: Any) -> tuple[str, Any]:
@@ -66,7 +80,6 @@ def _reply(sink: BinaryIO, kind: str, value: Any) -> None:
         message = pickle.dumps(("memory", ""))
     sink.write(_HEADER.pack(len(message)))
     sink.write(message)
-    sink.flush()
 
 
 def _limit_memory(memory_mb: int) -> None:
@@ -76,10 +89,16 @@ def _limit_memory(memory_mb: int) -> None:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _limit_time(seconds: float) -> None:
-    """The kernel ends the process once it has used this much more processor time (whole seconds)."""
-    if resource is not None:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        limit = math.ceil(usage.ru_utime + usage.ru_stime + seconds)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+class _Timer:
+    """Has the kernel end this process once an item has used so much processor time (whole seconds, rounded up)."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.limit = seconds, 0
+
+    def start(self) -> None:
+        """Begin with an item."""
+        limit = math.ceil(time.process_time() + self.seconds)
+        if resource is not None and limit != self.limit:
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+            self.limit = limit

@@ -51,12 +51,18 @@ def test_many_deaths_are_survived(guard):
 
 def test_waiting_forever_ends_too():
     with Guard(workers=1, seconds=0.2, memory_mb=300) as pool:
-        pool.WALL = 1
-        for worker in [pool._take()]:
-            worker.wall = 1.0
-            pool._idle.append(worker)
-        (result,) = pool.map(target.misbehave, [("slow", "sleep")])
-    assert str(result).startswith("slow: did not end within 1 s")
+        worker = pool._take()
+        worker.wall = 1.0
+        pool._idle.append(worker)
+        results = list(pool.map(target.misbehave, [("a", "fine"), ("slow", "sleep"), ("b", "fine")]))
+    assert str(results[1]).startswith("slow: did not end within 1 s")
+    assert results[::2] == ["a", "b"]
+
+
+def test_a_worker_that_cannot_start_is_our_mistake_and_no_files(monkeypatch):
+    monkeypatch.setattr("sys.path", [])
+    with Guard(workers=1) as pool, pytest.raises(RuntimeError, match="could not start"):
+        list(pool.map(target.double, [1, 2]))
 
 
 def test_large_results_and_prints_pass_through(guard):
