@@ -6,19 +6,22 @@ import platform
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
+from medudl.config import Train
 from medudl.data.cases import Case
 from medudl.run import Run
+from medudl.state import write_text
 from medudl.version import VERSION
 
 PACKAGES = ("torch", "monai", "lightning-fabric", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors")
 
 
-def environment(fabric: Fabric, seed: int, precision: str) -> dict[str, Any]:
+def environment(fabric: Fabric, train: Train) -> dict[str, Any]:
     """Versions, device, threads, seed. The names of machine and user stay out."""
     device = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
     if fabric.device.type == "cuda":
@@ -29,14 +32,14 @@ def environment(fabric: Fabric, seed: int, precision: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in PACKAGES},
         "device": device,
-        "precision": precision,
+        "precision": train.precision,
         "threads": torch.get_num_threads(),
         "processes": fabric.world_size,
-        "seed": seed,
+        "seed": train.seed,
     }
 
 
-def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tuple[int, int], cache: str) -> None:
+def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tuple[int, int], cache: Path) -> None:
     """card.md. counts: slices (or patches, volumes) trained and validated on; cache: where the prepared scans lie."""
     contrasts = Counter(name for case in train for name in case.names)
     named = ", ".join(f"{name or 'unnamed'} ({count})" for name, count in sorted(contrasts.items()))
@@ -55,12 +58,12 @@ def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tup
         "",
         "## Where images of patients lie",
         "- samples/: pictures of validation scans, made while it trained",
-        f"- {cache}: the prepared scans",
+        f"- {cache.name}/, beside the run unless data.cache says otherwise: the prepared scans",
         "- checkpoint/: some methods keep images in their state (an image pool, a reference batch)",
         "",
         "Leave these out when you give the run to others; weights.safetensors holds no images.",
     ]
-    (run.path / "card.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(run.path / "card.md", "\n".join(lines) + "\n")
 
 
 def _people(cases: Sequence[Case]) -> str:

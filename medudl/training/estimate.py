@@ -35,7 +35,7 @@ class Estimate:
         free = shutil.disk_usage(folder).free
         return (
             f"about {_duration(self.seconds)} for {steps:,} steps ({self.step:.3g} s each, validation included);"
-            f" up to {_size(self.bytes)} on the disk, of which {_size(free)} are free"
+            f" up to {size_in_words(self.bytes)} on the disk, of which {size_in_words(free)} are free"
         )
 
 
@@ -57,7 +57,7 @@ def estimate(trainer: Trainer) -> Estimate:
     needed = (GENERATIONS + 2) * size  # one more while it is written, and the weights
     free = shutil.disk_usage(trainer.run.path).free
     if free < needed:
-        told = f"training needs {_size(needed)} there and {_size(free)} are free"
+        told = f"training needs {size_in_words(needed)} there and {size_in_words(free)} are free"
         raise UserError(f"{trainer.run.path}: {told}; make room, or train elsewhere")
     return Estimate(steps * step + validations * one, step + one / train.validate_every, needed)
 
@@ -91,7 +91,8 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _size(count: int) -> str:
+def size_in_words(count: int) -> str:
+    """1.2 GB, 3.4 MB or 5 kB."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"

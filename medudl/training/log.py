@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
 from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
@@ -16,15 +16,19 @@ class Log:
     """Appends to log.jsonl and writes a new event file below events/.
 
     A resume at step s appends {"kind": "resume", "step": s}: earlier lines of later steps count no more (`read_log`).
+    written: False on all ranks but the first, which write nothing.
     torch's SummaryWriter is not used because it puts the machine's name into the file's name.
     """
 
-    def __init__(self, folder: Path, step: int, resumed: bool) -> None:
+    def __init__(self, folder: Path, step: int, resumed: bool, *, written: bool = True) -> None:
+        self._lines: TextIO | None = None
+        if not written:
+            return
         path = folder / "log.jsonl"
         broken = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-        self._lines = path.open("a", encoding="utf-8")
+        lines = self._lines = path.open("a", encoding="utf-8")
         if broken:  # killed in the middle of a line: close it, readers skip it
-            self._lines.write("\n")
+            lines.write("\n")
         (folder / "events").mkdir(exist_ok=True)
         count = len(list((folder / "events").iterdir()))
         self._file = (folder / "events" / f"events.out.tfevents.{count:06d}").open("wb")
@@ -37,6 +41,8 @@ class Log:
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """One line {"kind", "step", ...}; numbers also as TensorBoard scalars "kind/name"."""
+        if self._lines is None:
+            return
         self._lines.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         self._lines.flush()
         numbers = {name: value for name, value in values.items() if isinstance(value, float)}
@@ -46,8 +52,9 @@ class Log:
 
     def close(self) -> None:
         """Close both files."""
-        self._lines.close()
-        self._file.close()
+        if self._lines is not None:
+            self._lines.close()
+            self._file.close()
 
     def _event(self, event: Event) -> None:
         self._events.write(event.SerializeToString())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
 class Screen:
@@ -26,6 +27,18 @@ class Screen:
     def tell(self, line: str) -> None:
         """One line, above the bar."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def counter(self, what: str) -> Callable[[int, int], None]:
+        """A bar for something else: call it with (done, of)."""
+        task: list[TaskID] = []
+
+        def count(done: int, of: int) -> None:
+            if not task:
+                self._bar.start()
+                task.append(self._bar.add_task(what, total=of, figure=""))
+            self._bar.update(task[0], completed=done)
+
+        return count
 
     def start(self, step: int, total: int) -> None:
         """Show the bar at `step` of `total`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -23,6 +24,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.number = 0
         self._before: dict[int, Any] = {}
+        self._owner = os.getpid()
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
@@ -36,6 +38,10 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._owner:  # a forked worker of a loader inherited us
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         if self.number and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number

@@ -85,7 +85,7 @@ def differences(before: Config, now: Config) -> list[str]:
     found = []
     for name in sorted(old.keys() | new.keys()):
         was, is_now = old.get(name), new.get(name)
-        grown = name == "train.steps" and is_now > was
+        grown = name == "train.steps" and isinstance(was, int) and isinstance(is_now, int) and is_now > was
         if was != is_now and not grown and name not in FREE and not name.startswith("detect."):
             found.append(f"{name} is {is_now}, was {was}")
     return found

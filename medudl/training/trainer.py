@@ -91,7 +91,7 @@ class Trainer:
             batches = self.batches()
             while self.at.step < end and not self._out_of_patience():
                 self.step(next(batches))
-                self._after_step(end)
+                self.after_step(end)
             self._leave_phase()
 
     def step(self, batch: Batch) -> None:
@@ -139,6 +139,7 @@ class Trainer:
             )
         own = state["ranks"][self.fabric.global_rank]
         self.at = Position(**state["position"])
+        self.at.finished &= self.at.step == self.at.phase_start + self._length()  # not so where train.steps has grown
         self._enter_phase()
         self.method.load_state_dict(state["weights"])
         buffers = dict(self.method.named_buffers())
@@ -171,7 +172,8 @@ class Trainer:
             save_checkpoint(self.run.path / "checkpoint", self.at.step, state)
             self.run.update({"status": "finished" if self.at.finished else "training", "step": self.at.step})
 
-    def _after_step(self, end: int) -> None:
+    def after_step(self, end: int) -> None:
+        """What is due after a step: a look at the losses, validation, a picture, a checkpoint, a stop."""
         at, settings = self.at, self.settings
         self.screen.step(at.step)
         validation = at.step == end or at.step % settings.validate_every == 0
@@ -245,7 +247,7 @@ class Trainer:
         return self.settings.patience is not None and self.at.waiting >= self.settings.patience
 
     def _note(self, kind: str, values: dict[str, float]) -> None:
-        if self.fabric.is_global_zero and values:
+        if values:
             self.log.write(kind, self.at.step, {**values, "phase": self.at.phase})
 
     def _set_status(self, status: str) -> None:
