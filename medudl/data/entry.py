@@ -33,6 +33,8 @@ def write_entry(prepared: Prepared, folder: Path) -> None:
         _write_array(draft / "planes.npy", planes.swapaxes(0, 1))
         facts = {"case_id": prepared.case_id, "has_mask": prepared.mask is not None, "geometry": prepared.geometry}
         _write_bytes(draft / "entry.json", json.dumps(facts).encode())
+        if folder.is_dir() and read_entry(folder) is None:  # damaged: never served, and never to be kept
+            shutil.rmtree(folder)
         try:
             os.rename(draft, folder)
         except OSError:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Orientation, ResizeWithPadOrCrop, Spacing
+from synthetic_cohort import OBLIQUE, UPRIGHT, cohort_of, head, orthogonal, row, write
 
 from medudl.config import Data
 from medudl.data.cases import Case, cases_of
@@ -13,7 +14,6 @@ from medudl.data.cohort import Cohort
 from medudl.data.geometry import spacing
 from medudl.data.pipeline import Pipeline, Prepared, item_shape
 from medudl.errors import UserError
-from synthetic_cohort import OBLIQUE, UPRIGHT, cohort_of, head, orthogonal, row, write
 
 WINDOW = {"kind": "window", "low": 0, "high": 400}
 PLANES = ("axial", "coronal", "sagittal")
