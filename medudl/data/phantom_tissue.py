@@ -41,7 +41,7 @@ TISSUES: Mapping[str, Tissue] = {
     "grey": Tissue(37, 0.82, (1197, 1607), (95, 99)),
     "white": Tissue(28, 0.70, (646, 838), (72, 69)),
     "striatum": Tissue(38, 0.81, (1097, 1364), (84, 78)),
-    "pallidum": Tissue(40, 0.76, (860, 1080), (68, 60), hu_spread=1.5),
+    "pallidum": Tissue(40, 0.76, (860, 1080), (58, 48), hu_spread=1.5),
     "thalamus": Tissue(35, 0.79, (960, 1220), (84, 80)),
     "choroid": Tissue(42, 0.90, (1300, 1700), (140, 130), spread=0.08),
     "calcium": Tissue(220, 0.30, (800, 900), (40, 40), hu_spread=40.0),
