@@ -77,7 +77,7 @@ class Autoencoder(Method):
 
     def anomaly(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """|x - x^|, mean over channels: map (B, 1, *S), and its mean over voxels (B,)."""
-        return residual(self.reconstruct(image), image)
+        return error_map(self.reconstruct(image), image)
 
     def _loss(self, batch: Batch) -> Tensor:
         output = self.decoder(self.encoder(batch["image"]))
@@ -85,7 +85,7 @@ class Autoencoder(Method):
         return nll
 
 
-def residual(expected: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+def error_map(expected: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
     """|x - x^|, mean over channels: map (B, 1, *S) in intensities, and its mean over voxels (B,)."""
     per_voxel = absolute_error(expected, image, voxelwise=True) / image.shape[1]
     return per_voxel, per_voxel.flatten(1).mean(dim=1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from medudl.batch import Batch
 from medudl.errors import UserError
 from medudl.losses.reconstruction import squared_error
-from medudl.methods.autoencoder import residual
+from medudl.methods.autoencoder import error_map
 from medudl.methods.corruption import Fill, coarse, gaussian, masking
 from medudl.methods.method import Method, Objective
 from medudl.networks.blocks import Norm
@@ -39,6 +39,8 @@ class DenoisingAutoencoder(Method):
     network: unet, with skips: coarse noise hides nothing fine that they could leak; bottleneck: an encoder and a
     decoder with a code of `latent` numbers, which adds the
     verb encode. width, levels: of either; norm: group, batch or none.
+    residual: the network gives r(x) - x, the correction, and not r(x) itself (Zhang et al. 2017); not as published, but
+    details need not be learned before lesions can stand out.
     patch: the U-Net works on cubes of this many voxels a side as channels; 2 is nearly four times as fast in 2-D.
     """
 
@@ -57,8 +59,11 @@ class DenoisingAutoencoder(Method):
         levels: Annotated[int, Field(ge=1, le=8)] = 4,
         patch: Annotated[int, Field(ge=1, le=8)] = 1,
         norm: Norm = "group",
+        residual: bool = False,
     ) -> None:
         super().__init__(shape)
+        if residual and network == "bottleneck":
+            raise UserError("method.residual: with network: bottleneck the image would go round the code; use unet")
         corruptions: Mapping[Noise, Callable[..., Tensor]] = {
             "coarse": partial(coarse, sigma=sigma, grid=grid),
             "gaussian": partial(gaussian, sigma=sigma),
@@ -75,6 +80,7 @@ class DenoisingAutoencoder(Method):
         }
         self.corrupt = corruptions[noise]
         self.network = networks[network]()
+        self.residual = residual
 
     def players(self) -> dict[str, nn.Module]:
         """One: the whole autoencoder."""
@@ -105,7 +111,7 @@ class DenoisingAutoencoder(Method):
     def reconstruct(self, image: Tensor) -> Tensor:
         """r(x), no noise added: (B, C, *S) -> (B, C, *S), the expected image."""
         out: Tensor = self.network(image)
-        return out.float()
+        return out.float() + image.float() if self.residual else out.float()
 
     def denoise(self, image: Tensor) -> Tensor:
         """r(x) of an image that has noise already; the same as `reconstruct`."""
@@ -113,13 +119,13 @@ class DenoisingAutoencoder(Method):
 
     def anomaly(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """|x - r(x)|, mean over channels: map (B, 1, *S), and its mean over voxels (B,)."""
-        return residual(self.reconstruct(image), image)
+        return error_map(self.reconstruct(image), image)
 
     def _loss(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
         image = batch["image"]
         foreground = batch.get("foreground")
         if foreground is None:
             foreground = torch.ones_like(image[:, :1], dtype=torch.bool)
-        restored = self.network(self.corrupt(image, foreground, generator=generator))
+        restored = self.reconstruct(self.corrupt(image, foreground, generator=generator))
         # Per value of the image, as published: an image with little foreground weighs little.
         return squared_error(restored, image, foreground) / math.prod(image.shape[1:])

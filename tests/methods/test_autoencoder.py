@@ -6,7 +6,7 @@ from flow import train
 
 from medudl.losses.reconstruction import gaussian_nll
 from medudl.methods import build
-from medudl.methods.autoencoder import Autoencoder, residual
+from medudl.methods.autoencoder import Autoencoder, error_map
 
 TINY = {"latent": 4, "width": 4, "levels": 2}
 
@@ -25,7 +25,7 @@ def test_reconstruction_passes_through_the_code_alone() -> None:
 
 def test_residual_is_the_mean_over_channels() -> None:
     image, expected = torch.zeros(1, 2, 1, 2), torch.tensor([[[[1.0, -2.0]], [[3.0, 0.0]]]])
-    heat, score = residual(expected, image)
+    heat, score = error_map(expected, image)
     assert heat.tolist() == [[[[2.0, 1.0]]]] and score.tolist() == [1.5]
 
 

@@ -33,6 +33,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         ("denoising_autoencoder", {"width": 4, "levels": 2, "noise": noise, "grid": 4, **more})
         for noise, more in [
             ("coarse", {}),
+            ("coarse", {"residual": True, "patch": 2}),
             ("gaussian", {"norm": "batch"}),
             ("masking", {"network": "bottleneck", "latent": 16, "fill": "mean"}),
         ]
@@ -242,8 +243,14 @@ def test_step_leaves_the_batch_as_it_is(name: str, options: dict[str, Any], dims
 
 
 @every_case
+@pytest.mark.parametrize("autocast", [False, True], ids=["fp32", "bf16"])
 @torch.no_grad()
-def test_verbs_keep_shapes(name: str, options: dict[str, Any], dims: int) -> None:
+def test_verbs_keep_shapes(name: str, options: dict[str, Any], dims: int, autocast: bool) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        _check_verbs(name, options, dims)
+
+
+def _check_verbs(name: str, options: dict[str, Any], dims: int) -> None:
     method = _method(name, options, dims).eval()
     image = _batch(dims)["image"][:3]
     verbs = method.verbs()
@@ -255,7 +262,8 @@ def test_verbs_keep_shapes(name: str, options: dict[str, Any], dims: int) -> Non
         code = method.encode(image)  # type: ignore[attr-defined]
         assert code.ndim == 2 and len(code) == 3 and code.shape[1] < math.prod(image.shape[1:])
     if "sample" in verbs:
-        assert method.sample(5).shape == (5, *SHAPES[dims])  # type: ignore[attr-defined]
+        samples = method.sample(5)  # type: ignore[attr-defined]
+        assert samples.shape == (5, *SHAPES[dims]) and samples.dtype == torch.float32
     if "classify" in verbs:
         assert method.classify(image).ndim == 2  # type: ignore[attr-defined]
     if "anomaly" in verbs:

@@ -80,6 +80,17 @@ def test_any_size_and_another_one_than_in_training(size: tuple[int, ...]) -> Non
     assert method.reconstruct(torch.rand(1, 1, *larger)).shape == (1, 1, *larger)
 
 
+def test_residual_adds_the_image() -> None:
+    method = _build((1, 8, 8), residual=True).eval()
+    method.network = Record()
+    image = torch.rand(2, 1, 8, 8)
+    torch.testing.assert_close(method.reconstruct(image), image + 0.25)
+    method.corrupt = lambda x, *_, **__: x + 1
+    torch.testing.assert_close(method.validate({"image": image})["loss"], torch.full((2,), 1.25**2))
+    with pytest.raises(UserError, match="residual"):
+        _build((1, 8, 8), residual=True, network="bottleneck")
+
+
 def test_a_unet_has_no_code() -> None:
     unet = _build((1, 8, 8))
     assert "encode" not in unet.verbs() and "denoise" in unet.verbs()
