@@ -107,7 +107,9 @@ def _decompressed(header: DicomHeader, buffer: Any) -> NDArray[Any]:
             pixel_representation=int(header.signed),
             pixel_keyword=header.pixel_keyword,
         )
-    except (RuntimeError, ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # a decoder written in Rust panics with one that is no Exception
         reason = f"its {syntax.name} pixels cannot be decoded ({type(error).__name__})"
         raise unusable(header.path, reason, "copy it again, or export it uncompressed") from None
     return np.asarray(array).reshape(header.frames, header.rows, header.columns)

@@ -62,7 +62,9 @@ def _answer(function: Any, item: Any) -> tuple[str, Any]:
         return "memory", ""
     except RecursionError:
         return "deep", ""
-    except Exception as error:  # told by its type: its text may hold what the file says of a patient
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # Rust's panics too; told by type: the text may hold what the file says of a patient
         return "broken", type(error).__name__
 
 

@@ -182,8 +182,9 @@ def assert_ramp(volume, fill):
     assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-6)
 
 
-def test_a_tilted_stack_is_resampled_to_a_straight_grid_on_request(tmp_path):
-    affine = np.array([[2.0, 0, 0, 5], [0, 1.5, 1.1, 6], [0, 0, 4, 7], [0, 0, 0, 1]])
+@pytest.mark.parametrize("lean", [1.1, -1.1])
+def test_a_tilted_stack_is_resampled_to_a_straight_grid_on_request(lean, tmp_path):
+    affine = np.array([[2.0, 0, 0, 5], [0, 1.5, lean, 6], [0, 0, 4, 7], [0, 0, 0, 1]])
     files = series(tmp_path, ramp(affine, (12, 30, 8)), affine)
     with pytest.raises(UserError, match="tilted by 15.4 degrees; resample it on request"):
         read_dicom(files)

@@ -145,7 +145,7 @@ def test_outlines_are_filled_and_an_outline_inside_another_is_a_hole(scan, tmp_p
 
 def test_the_tumour_is_taken_and_the_body_is_not(scan, tmp_path):
     body, tumour = [(k, box(0, 24, 0, 20)) for k in range(8)], [(3, box(8, 10, 9, 11))]
-    path = structures(scan, tmp_path / "rt", [body, tumour, body], ["BODY", "GTV 1", "Brain"], ["", "", "ORGAN"])
+    path = structures(scan, tmp_path / "rt", [body, tumour, body], ["BODY", "GTV 1", "oedema"], ["", "", ""])
     assert on_grid(path, scan).sum() == 4
     path = structures(scan, tmp_path / "rt", [body, tumour], ["Body", "metastasis"], ["EXTERNAL", ""])
     assert on_grid(path, scan).sum() == 4

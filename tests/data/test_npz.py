@@ -59,7 +59,7 @@ def test_an_image_that_is_not_there(fragment, tmp_path):
 
 def test_pickled_objects_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", train_images=np.array([{}, {}], dtype=object))
-    with pytest.raises(UserError, match="objects"):
+    with pytest.raises(UserError, match="holds objects"):
         npz_items(tmp_path / "x.npz")
 
 
