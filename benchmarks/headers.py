@@ -37,7 +37,7 @@ def main() -> None:
         found, _ = discover([folder])
         seconds = measure(found, options.repeats, options.workers)
     ours, plain = (statistics.median(seconds[name]) for name in ("medudl", "pydicom"))
-    print(f"{len(found)} files ({source}), {options.repeats} repeats, {options.workers} workers, {os.cpu_count()} cores")
+    print(f"{len(found)} files ({source}), {options.workers} workers, {os.cpu_count()} cores")
     for name, median in (("medudl index, header pass", ours), ("pydicom.dcmread loop", plain)):
         print(f"  {name:28s} {len(found) / median:8.0f} headers/s (median of n={options.repeats}: {median:.2f} s)")
     ratios = sorted(b / a for a, b in zip(seconds["medudl"], seconds["pydicom"], strict=True))

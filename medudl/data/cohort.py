@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class Series:
 
     def row(self) -> dict[str, str]:
         """The row of cohort.csv: shape as 256x256x22, spacing as 0.86x0.86x6.5."""
-        row = {name: value for name, value in asdict(self).items() if isinstance(value, str)}
+        row = {name: value for name, value in vars(self).items() if isinstance(value, str)}
         return {**row, "shape": "x".join(map(str, self.shape)), "spacing": "x".join(f"{s:.6g}" for s in self.spacing)}
 
 

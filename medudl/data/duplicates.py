@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Protocol
 
 from medudl.data.cohort import Series
 
 
-def duplicate_groups(series: Sequence[Series]) -> list[list[int]]:
+class Hashed(Protocol):
+    """Anything with the hash of its voxels, "" if there is none."""
+
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+
+
+def duplicate_groups(series: Sequence[Hashed]) -> list[list[int]]:
     """Indices of series that share a hash, one list of at least two for each hash, in order of appearance."""
     groups: dict[str, list[int]] = defaultdict(list)
     for i, one in enumerate(series):

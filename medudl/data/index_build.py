@@ -16,7 +16,7 @@ from medudl.data.duplicates import duplicate_groups
 from medudl.data.fault import show
 from medudl.data.identity import Key, unique_names
 from medudl.data.index_dicom import Identity, dicom_drafts, is_mask, is_scan, tell_skipped
-from medudl.data.index_draft import Draft, relative
+from medudl.data.index_draft import Draft, count, relative
 from medudl.data.index_labels import join
 from medudl.data.index_masks import MaskFile, judge_masks, link_dicom_masks, link_masks, part_masks
 from medudl.data.index_names import Names, name_draft, name_rest
@@ -86,9 +86,9 @@ def _fitting(found: Sequence[Found], names: Names) -> tuple[list[Found], list[st
     fitting = [file for file in found if file.format in ("dicom", "npz") or names.fits(file)]
     if found and not fitting:
         wanted = " or ".join(pattern.text for pattern in names.patterns)
-        raise UserError(f"pattern {wanted}: fits none of {len(found)} files, such as {show(found[0].below)}")
+        raise UserError(f"pattern {wanted}: fits none of {count(len(found), 'file')}, such as {show(found[0].below)}")
     left = len(found) - len(fitting)
-    return fitting, [f"{left} files fit no pattern and are left out"] if left else []
+    return fitting, [f"{count(left, 'file fits', 'files fit')} no pattern: left out"] if left else []
 
 
 def _sort(results: Sequence[Result], findings: Findings, identity: Identity, names: Names) -> None:
@@ -153,10 +153,9 @@ def _connect(findings: Findings, rules: Rules, key: Key, names: Names, root: Pat
         if "subject" in table.values:
             names.readings.clear()
             names.readings[f"the subject of {table.path.name}"] = len(drafts)
-    rows = [draft.row(root) for draft in drafts]
-    for first, *copies in duplicate_groups(rows):
+    for first, *copies in duplicate_groups(drafts):
         for copy in copies:
-            drafts[copy].notes.append(f"the same voxels as {show(rows[first].path)}")
+            drafts[copy].notes.append(f"the same voxels as {show(drafts[first].path_below(root))}")
 
 
 def _meta(findings: Findings, rules: Rules, key: Key, names: Names, root: Path) -> dict[str, Any]:

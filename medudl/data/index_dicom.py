@@ -15,7 +15,7 @@ from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.geometry import orientation
 from medudl.data.identity import Key
-from medudl.data.index_draft import Draft
+from medudl.data.index_draft import Draft, count
 from medudl.data.scanner import scanner_name
 
 PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
@@ -90,8 +90,8 @@ def age_in_years(text: str) -> str:
 
 def tell_skipped(headers: Iterable[DicomHeader]) -> list[str]:
     """How many objects are neither images nor masks, as a note for the summary."""
-    count = Counter("computed maps" if h.sop_class == PARAMETRIC_MAP else "reports and the like" for h in headers)
-    return [f"{number} DICOM files are {what}, no scans: left out" for what, number in count.items()]
+    kinds = Counter("computed maps" if h.sop_class == PARAMETRIC_MAP else "reports and the like" for h in headers)
+    return [f"{count(number, 'DICOM file')} (no scans but {kind}): left out" for kind, number in kinds.items()]
 
 
 def _uid(header: DicomHeader) -> str:

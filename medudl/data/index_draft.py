@@ -75,12 +75,16 @@ class Draft:
         sentences = [*self.faults, *(NOTE + note for note in self.notes)]
         return "; ".join(" ".join(sentence.replace(";", ",").split()) for sentence in sentences)
 
+    def path_below(self, root: Path) -> str:
+        """Its path as it will stand in cohort.csv."""
+        return relative(self.place, root) + (f"#{self.fragment}" if self.fragment else "")
+
     def row(self, root: Path) -> Series:
         """The row of cohort.csv; paths relative to `root`."""
-        path = relative(self.place, root) + (f"#{self.fragment}" if self.fragment else "")
         return Series(
-            path=path, format=self.format, shape=self.shape, spacing=self.spacing, orientation=self.orientation,
-            mask=relative(self.mask, root) if self.mask else "", sha256=self.sha256, problems=self.problems(),
+            path=self.path_below(root), format=self.format, shape=self.shape, spacing=self.spacing,
+            orientation=self.orientation, mask=relative(self.mask, root) if self.mask else "", sha256=self.sha256,
+            problems=self.problems(),
             **self.values,
         )  # fmt: skip
 
@@ -100,3 +104,8 @@ def told(paths: Sequence[Path], shown: int = 3) -> str:
     """The first few paths, and how many more there are."""
     rest = f" and {len(paths) - shown} more" if len(paths) > shown else ""
     return ", ".join(show(path) for path in paths[:shown]) + rest
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Say "1 patient", "2 patients"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

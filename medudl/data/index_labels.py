@@ -11,7 +11,7 @@ import pandas as pd
 
 from medudl.data.cohort import read_csv, split_fragment
 from medudl.data.identity import Key, safe_name
-from medudl.data.index_draft import Draft
+from medudl.data.index_draft import Draft, count
 from medudl.data.splits import split_name
 from medudl.errors import UserError
 
@@ -149,4 +149,5 @@ def _tell(table: Table, unmatched: Sequence[tuple[int, list[str]]], *, secret: b
         return []
     told = [f"line {number}" if secret else " ".join(names) for number, names in unmatched[:_SHOWN]]
     rest = f" and {len(unmatched) - _SHOWN} more" if len(unmatched) > _SHOWN else ""
-    return [f"{table.path}: {len(unmatched)} of its lines fit no scan: {', '.join(told)}{rest}"]
+    lines = count(len(unmatched), "of its lines fits", "of its lines fit")
+    return [f"{table.path}: {lines} no scan: {', '.join(told)}{rest}"]

@@ -11,7 +11,7 @@ from medudl.data.dicom_header import DicomHeader
 from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.identity import Key, safe_name
-from medudl.data.index_draft import Draft, Values, told
+from medudl.data.index_draft import Draft, Values, count, told
 from medudl.data.index_worker import FLAT
 from medudl.data.patterns import Pattern, bids_mask, bids_values, first_match
 
@@ -54,7 +54,7 @@ def part_masks(found: Sequence[Found], patterns: Sequence[Pattern]) -> tuple[lis
             scans.append(file)
     for folder, files in slices.items():
         masks.append(replace(files[0], path=folder) if len(files) > 1 else files[0])
-    notes = [f"{len(others)} masks that no --masks pattern names are left out: {told(others)}"] if others else []
+    notes = [f"{count(len(others), 'mask')} that no --masks pattern names: left out: {told(others)}"] if others else []
     return scans, masks, notes
 
 
@@ -88,7 +88,7 @@ def link_masks(drafts: Sequence[Draft], masks: Sequence[MaskFile], key: Key) -> 
             draft.notes += [mask.note] if mask.note else []
         if not rows or not names:
             lost.append(mask.path)
-    return [f"{len(lost)} masks fit no series: {told(lost)}"] if lost else []
+    return [f"{count(len(lost), 'mask fits', 'masks fit')} no series: {told(lost)}"] if lost else []
 
 
 def link_dicom_masks(drafts: Sequence[Draft], headers: Sequence[DicomHeader]) -> list[str]:
@@ -104,7 +104,8 @@ def link_dicom_masks(drafts: Sequence[Draft], headers: Sequence[DicomHeader]) ->
         for draft in rows:
             _give(draft, header.path)
         lost += [] if rows else [header.path]
-    return [f"{len(lost)} DICOM masks refer to no series found here: {told(lost)}"] if lost else []
+    refer = count(len(lost), "DICOM mask refers", "DICOM masks refer")
+    return [f"{refer} to no series found here: {told(lost)}"] if lost else []
 
 
 def _give(draft: Draft, mask: Path) -> None:

@@ -19,7 +19,8 @@ _MODELS = (
     "Aera", "Altea", "Avanto", "Biograph", "Espree", "Essenza", "Free.Max", "Lumina", "Magnetom", "Prisma", "Sempra",
     "Skyra", "Sola", "Sonata", "Spectra", "Symphony", "Terra", "Trio", "TrioTim", "Verio", "Vida", "Achieva",
     "Ambition", "Elition", "Gyroscan", "Ingenia", "Intera", "Panorama", "Artist", "Architect", "Brivo", "Discovery",
-    "Genesis", "Optima", "Pioneer", "Premier", "Signa", "Vantage", "Galan", "Orian", "Titan", "Airis", "Echelon", "Oasis", "Swoop",
+    "Genesis", "Optima", "Pioneer", "Premier", "Signa", "Vantage", "Galan", "Orian", "Titan",
+    "Airis", "Echelon", "Oasis", "Swoop",
     # Computed tomography
     "Definition", "Drive", "Emotion", "Flash", "Force", "go.All", "go.Top", "go.Up", "NAEOTOM", "Perspective", "Scope",
     "Sensation", "Somatom", "Volume Zoom", "Brilliance", "iCT", "Incisive", "Ingenuity", "IQon", "Mx8000", "Spectral",
@@ -28,7 +29,7 @@ _MODELS = (
 
 
 def scanner_name(maker: str, model: str, tesla: float | None) -> str:
-    """Name a scanner, "Siemens Skyra 3T", from a header's manufacturer, model and field strength; "" where it says nothing."""
+    """Name a scanner, "Siemens Skyra 3T", from a header's manufacturer, model and field; "" if it says nothing."""
     if not maker.strip() and not model.strip() and tesla is None:
         return ""
     words = [_maker(maker), *_models(model)]

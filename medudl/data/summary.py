@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medudl.data.cohort import NOTE, SPLITS, Cohort, Series
+from medudl.data.index_draft import count
 
 _SHOWN = 20  # problems printed one by one; all of them are in cohort.csv and cohort.json
 
@@ -28,11 +29,6 @@ def summary(cohort: Cohort) -> RenderableType:
 def print_summary(cohort: Cohort, console: Console | None = None) -> None:
     """Print the summary to standard output, or to `console`."""
     (console or Console()).print(summary(cohort))
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """Say "1 patient", "2 patients"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _headline(rows: Sequence[Series]) -> str:

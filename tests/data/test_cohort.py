@@ -65,7 +65,11 @@ def test_a_table_made_by_hand(tmp_path: Path) -> None:
 
 
 def test_select() -> None:
-    rows = [Series("1", contrast="T1", split="train"), Series("2", contrast="T2"), Series("3", contrast="T1", split="val")]
+    rows = [
+        Series("1", contrast="T1", split="train"),
+        Series("2", contrast="T2"),
+        Series("3", contrast="T1", split="val"),
+    ]
     cohort = Cohort.of(".", rows, {"key_id": "k"})
     assert [s.subject for s in cohort.select({"contrast": "T1"}).series()] == ["1", "3"]
     assert [s.subject for s in cohort.select({"contrast": ["T1", "T2"]}, split="train").series()] == ["1"]
@@ -114,7 +118,10 @@ def test_notes_do_not_block() -> None:
     assert not Series("1", problems="truncated; note: odd").usable
     assert not Cohort.of(".", [Series("1", problems="note: odd")]).has_problems
     assert Cohort.of(".", [Series("1")], {"problems": ["x: broken"]}).has_problems
-    assert Cohort.of(".", [Series("1", path="a", problems="tilted; note: odd")]).problems == ["a: tilted", "a: note: odd"]
+    assert Cohort.of(".", [Series("1", path="a", problems="tilted; note: odd")]).problems == [
+        "a: tilted",
+        "a: note: odd",
+    ]
 
 
 def test_fragments() -> None:

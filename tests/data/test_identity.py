@@ -13,7 +13,23 @@ from hypothesis import strategies as st
 from medudl.data.identity import Key, safe_name, unique_names
 from medudl.errors import UserError
 
-HOSTILE = ["../../x", "a\0b", "x" * 10_000, "\u202eexe", "CON", "nul.txt", "line\nbreak", "", " ", ".", "..", "-rf", "é", "a/b", "~"]
+HOSTILE = [
+    "../../x",
+    "a\0b",
+    "x" * 10_000,
+    "\u202eexe",
+    "CON",
+    "nul.txt",
+    "line\nbreak",
+    "",
+    " ",
+    ".",
+    "..",
+    "-rf",
+    "é",
+    "a/b",
+    "~",
+]
 
 
 def test_pseudonyms_join_by_key_and_kind() -> None:

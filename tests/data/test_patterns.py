@@ -13,16 +13,32 @@ PER_CLASS = r"(?P<split>train|val)/(?P<label>[A-Z]+)/(?P<subject>person\d+_[a-z]
 @pytest.mark.parametrize(
     ("pattern", "path", "values"),
     [
-        ("{subject}/{study}/{contrast}.nii.gz", "P1/1999/T1.nii.gz", {"subject": "P1", "study": "1999", "contrast": "T1"}),
+        (
+            "{subject}/{study}/{contrast}.nii.gz",
+            "P1/1999/T1.nii.gz",
+            {"subject": "P1", "study": "1999", "contrast": "T1"},
+        ),
         ("{subject}/{contrast}.nii", "above/P1/T1.nii", {"subject": "P1", "contrast": "T1"}),
         ("{subject}/{contrast}.nii", "T1.nii", None),
         ("{subject}_{contrast}.nii", "a_b_c.nii", {"subject": "a", "contrast": "b_c"}),
         ("{subject}.nii", "a.niX", None),
         ("sub-{subject}/anat/sub-{subject}_{contrast}.nii.gz", "sub-1/anat/sub-2_T1.nii.gz", None),
-        ("sub-{subject}/anat/sub-{subject}_{contrast}.nii.gz", "sub-1/anat/sub-1_T1.nii.gz", {"subject": "1", "contrast": "T1"}),
+        (
+            "sub-{subject}/anat/sub-{subject}_{contrast}.nii.gz",
+            "sub-1/anat/sub-1_T1.nii.gz",
+            {"subject": "1", "contrast": "T1"},
+        ),
         (r"{label}/{subject:\w{2}\d+}-*.png", "sick/ab12-x.png", {"label": "sick", "subject": "ab12"}),
-        (PER_CLASS, "train/VIRUS/person12_virus_3.jpeg", {"split": "train", "label": "VIRUS", "subject": "person12_virus"}),
-        (PER_CLASS, "val/NORMAL/NORMAL2-IM-0131-0001.jpeg", {"split": "val", "label": "NORMAL", "subject": "NORMAL2-IM-0131"}),
+        (
+            PER_CLASS,
+            "train/VIRUS/person12_virus_3.jpeg",
+            {"split": "train", "label": "VIRUS", "subject": "person12_virus"},
+        ),
+        (
+            PER_CLASS,
+            "val/NORMAL/NORMAL2-IM-0131-0001.jpeg",
+            {"split": "val", "label": "NORMAL", "subject": "NORMAL2-IM-0131"},
+        ),
     ],
 )
 def test_a_pattern_takes_names_from_the_end_of_a_path(pattern: str, path: str, values: dict[str, str] | None) -> None:

@@ -53,7 +53,10 @@ def test_a_small_cohort_has_someone_in_each_split(count: int) -> None:
 
 
 def test_copies_join_patients() -> None:
-    rows = cohort(30) + [Series("s3", sha256="5-0", path="copy.png", label="A"), Series("x", sha256="5-1", path="c2.png")]
+    rows = cohort(30) + [
+        Series("s3", sha256="5-0", path="copy.png", label="A"),
+        Series("x", sha256="5-1", path="c2.png"),
+    ]
     split = {row.subject: row.split for row in assign(rows, SHARES)}
     assert split["s3"] == split["s5"] == split["x"]
 
@@ -64,7 +67,9 @@ def test_a_leak_names_patients_and_copies() -> None:
         Series("P2", path="c", split="train", sha256="3"), Series("P3", path="d", split="val", sha256="3"),
         Series("P4", path="e", split="train", sha256="4"), Series("P4", path="f", split="", sha256="4"),
     ]  # fmt: skip
-    with pytest.raises(LeakError, match=r"1 patient .*\(P1\) and 1 set of equal images .*\(c = d\).*sub- part") as error:
+    with pytest.raises(
+        LeakError, match=r"1 patient .*\(P1\) and 1 set of equal images .*\(c = d\).*sub- part"
+    ) as error:
         check_leaks(rows, "the sub- part of a name")
     assert [(leak.kind, leak.name, leak.splits, leak.paths) for leak in error.value.leaks] == [
         ("patient", "P1", ("train", "test"), ("a", "b")),
