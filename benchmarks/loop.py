@@ -71,7 +71,7 @@ def ours(method: Method, batches: Repeated, folder: Path, options: dict[str, Any
     trainer = Trainer(launch(config.train), run, method, [], batches, batches)
     trainer.screen = Screen(shown=True, progress=True)
     trainer.screen.start(0, never)
-    trainer.log, trainer.stop = Log(run.path, 0, resumed=False), StopSignals()
+    trainer.log, trainer.stop = Log(run.path, 0), StopSignals()
     stream = trainer.batches()
 
     def steps(count: int) -> None:

@@ -57,8 +57,9 @@ class Run:
         meta = {"format": FORMAT, "medudl": VERSION, "method": config.method["name"]}
         run = cls(path, config, {**meta, "shape": None, "status": "created", "step": 0})
         # A sibling, so that cohort.json's root relative to the folder stays right after the move.
-        building = path.parent / f".{path.name}.{os.getpid()}.tmp"
+        building = path.parent / f".{path.name}.tmp"
         try:
+            shutil.rmtree(building, ignore_errors=True)  # of a process that was killed here
             building.mkdir(parents=True)
             write_config(config, building / "config.yaml")
             cohort.write(building / "cohort.csv")

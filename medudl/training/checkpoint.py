@@ -16,7 +16,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write checkpoint/step-<step>.safetensors in one move, then drop all but the newest two."""
     folder.mkdir(exist_ok=True)
     save_state(folder / f"step-{step:09d}.safetensors", state)
-    for old in _newest_first(folder)[GENERATIONS:]:
+    half_written = folder.glob(".*.tmp")  # by a process that was killed
+    for old in (*_newest_first(folder)[GENERATIONS:], *half_written):
         old.unlink()
 
 

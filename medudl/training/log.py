@@ -15,26 +15,27 @@ from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignor
 class Log:
     """Appends to log.jsonl and writes a new event file below events/.
 
-    A resume at step s appends {"kind": "resume", "step": s}: earlier lines of later steps count no more (`read_log`).
+    Where there is a log already, {"kind": "resume", "step": step} is appended: its lines of later steps count no more
+    (`read_log`).
     written: False on all ranks but the first, which write nothing.
     torch's SummaryWriter is not used because it puts the machine's name into the file's name.
     """
 
-    def __init__(self, folder: Path, step: int, resumed: bool, *, written: bool = True) -> None:
+    def __init__(self, folder: Path, step: int, *, written: bool = True) -> None:
         self._lines: TextIO | None = None
         if not written:
             return
         path = folder / "log.jsonl"
-        broken = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        before = path.read_bytes() if path.is_file() else b""
         lines = self._lines = path.open("a", encoding="utf-8")
-        if broken:  # killed in the middle of a line: close it, readers skip it
+        if before and not before.endswith(b"\n"):  # killed in the middle of a line: close it, readers skip it
             lines.write("\n")
         (folder / "events").mkdir(exist_ok=True)
         count = len(list((folder / "events").iterdir()))
         self._file = (folder / "events" / f"events.out.tfevents.{count:06d}").open("wb")
         self._events = RecordWriter(self._file)
         self._event(Event(file_version="brain.Event:2", wall_time=time.time()))
-        if resumed:
+        if before:
             start = SessionLog(status=SessionLog.START)  # TensorBoard drops what it has of this and later steps
             self._event(Event(session_log=start, step=step + 1, wall_time=time.time()))
             self.write("resume", step, {})

@@ -45,7 +45,7 @@ def train(config: Config, plan: Plan, out: Path, *, resume: bool, progress: bool
         state = load_checkpoint(run.path / "checkpoint", screen.tell) if resume else None
         with StopSignals() as stop:
             _begin(trainer, state, screen)
-            with closing(Log(run.path, trainer.at.step, state is not None, written=fabric.is_global_zero)) as log:
+            with closing(Log(run.path, trainer.at.step, written=fabric.is_global_zero)) as log:
                 trainer(log, screen, stop)
         screen.tell(
             f"done: {run.path}, best {trainer.method.monitor} {trainer.at.best:.4g} at step {trainer.at.best_step}"

@@ -50,13 +50,13 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(tmp_path: Path
 
 
 def test_a_resume_takes_back_later_lines(tmp_path: Path) -> None:
-    log = Log(tmp_path, 0, resumed=False)
+    log = Log(tmp_path, 0)
     for step in (10, 20, 30):
         log.write("train", step, {"loss": 1 / step})
     log.close()
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"kind": "train", "st')  # killed here
-    log = Log(tmp_path, 20, resumed=True)
+    log = Log(tmp_path, 20)
     log.write("train", 30, {"loss": 7.0})
     log.close()
     assert [(e["kind"], e["step"]) for e in read_log(tmp_path / "log.jsonl")] == [
@@ -66,8 +66,8 @@ def test_a_resume_takes_back_later_lines(tmp_path: Path) -> None:
 
 
 def test_tensorboard_reads_the_events(tmp_path: Path) -> None:
-    for resumed in (False, True):
-        log = Log(tmp_path, 20 if resumed else 0, resumed)
+    for step in (0, 20):
+        log = Log(tmp_path, step)
         log.write("train", 30, {"critic/loss": 0.25, "phase": 0})
         log.close()
     first, second = sorted((tmp_path / "events").iterdir())

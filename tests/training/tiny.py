@@ -87,8 +87,7 @@ def new_run(path: Path, settings: Config) -> Run:
 
 def go(at_work: Trainer, stop: StopSignals | None = None) -> None:
     """Train to the end, as `fit` does."""
-    resumed = at_work.at.step > 0
-    log = Log(at_work.run.path, at_work.at.step, resumed, written=at_work.fabric.is_global_zero)
+    log = Log(at_work.run.path, at_work.at.step, written=at_work.fabric.is_global_zero)
     try:
         with Screen(shown=False, progress=False) as screen:
             at_work(log, screen, stop or StopSignals())
