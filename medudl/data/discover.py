@@ -20,6 +20,7 @@ _NEVER = {
     ".bval", ".bvec", ".yaml", ".yml", ".log",
 }  # fmt: skip
 _DICOM_ENDINGS = {".dcm", ".dicom", ".ima"}
+_LONGEST_FIRST = sorted({*_ENDINGS, *_DICOM_ENDINGS}, key=len, reverse=True)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Found:
 def ending(name: str) -> str:
     """The ending of a scan's file name, ".nii.gz" as a whole; "" where the name tells nothing, as DICOM often does."""
     lower = name.lower()
-    for known in sorted({*_ENDINGS, *_DICOM_ENDINGS}, key=len, reverse=True):
+    for known in _LONGEST_FIRST:
         if lower.endswith(known):
             return name[len(name) - len(known) :]
     return ""

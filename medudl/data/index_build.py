@@ -64,6 +64,9 @@ def build(
         rows = assign(rows, rules.shares, rules.seed)
     else:
         check_leaks(rows, " or ".join(names.readings))
+        without = sum(not row.split for row in rows)
+        if 0 < without < len(rows):
+            findings.notes.append(f"{count(without, 'series has', 'series have')} no split, while others do")
     return Cohort.of(root, rows, _meta(findings, rules, key, names, root))
 
 

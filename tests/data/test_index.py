@@ -173,3 +173,23 @@ def test_writing_and_reading_back(tmp_path: Path) -> None:
     assert again.series() == cohort.series() and again.meta["settings"]["split"] == "50/50/0"
     assert again.files_of(again.series()[0]) == [tmp_path / "scans" / "a.nii"]
     assert not (tmp_path / "tables" / "medudl.key").exists()  # no DICOM: no pseudonyms, no key
+
+
+def test_a_split_from_a_table_and_what_it_leaves_out(tmp_path: Path) -> None:
+    nifti(tmp_path / "scans" / "a.nii", 1)
+    nifti(tmp_path / "scans" / "b.nii", 2)
+    (tmp_path / "split.csv").write_text("path,label,split\na.nii,sick,test\n")
+    cohort = index_paths([tmp_path / "scans"], split=f"from:{tmp_path / 'split.csv'}")
+    assert [(row.split, row.label) for row in cohort.series()] == [("test", ""), ("", "")]
+    assert cohort.meta["notes"] == ["1 series has no split, while others do"]
+
+
+def test_hidden_files_links_and_overlapping_paths(tmp_path: Path) -> None:
+    nifti(tmp_path / "in" / "a.nii", 1)
+    nifti(tmp_path / "in" / ".trash" / "b.nii", 2)
+    nifti(tmp_path / "in" / "._a.nii", 3)
+    nifti(tmp_path / "else" / "c.nii", 4)
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "else")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+    cohort = index_paths([tmp_path / "in", tmp_path / "in" / "a.nii"])
+    assert [row.path for row in cohort.series()] == ["a.nii", "linked/c.nii"]

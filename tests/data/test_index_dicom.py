@@ -124,7 +124,7 @@ def test_a_segmentation_belongs_to_the_series_it_names(tmp_path: Path) -> None:
         save(mask, tmp_path / f"{name}.dcm")
     cohort = index_paths([tmp_path])
     assert {row.path: row.mask for row in cohort.series()} == {"a": "rt.dcm", "b": "seg.dcm"}
-    assert any("refer to no series" in problem and "lost.dcm" in problem for problem in cohort.problems)
+    assert any("refers to no series" in problem and "lost.dcm" in problem for problem in cohort.problems)
 
 
 def test_labels_by_real_ids_join_and_are_not_told(tmp_path: Path) -> None:
