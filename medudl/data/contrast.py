@@ -40,9 +40,9 @@ class Rule:
 
 # (contrast, expression on the description), most specific first. Matched without regard to case.
 TEXT_RULES = (
-    ("localizer", r"\b(loc|local|localizer|localiser|scout|survey|plan|3[- ]?pl)"),
+    ("localizer", r"\b(loc|local|localizer|localiser|scout|survey|3[- ]?pl)"),
     ("ADC", r"\badc\b|apparent diff"),
-    ("DWI", r"dwi|diffusion|dti|\bep2d_diff|\btrace"),
+    ("DWI", r"dwi|diffusion|\bdti|\bep2d_diff|\btrace"),
     ("SWI", r"\bswi|suscept|\bswan"),
     ("TOF", r"\btof|\bmra\b"),
     ("perfusion", r"perf|\bdsc\b|\bdce\b|\basl\b"),
@@ -150,10 +150,17 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
 
 
 def contrast_of_text(text: str) -> str:
-    """The contrast of the first text rule that is found in a description or a file name, "" if none is."""
-    # Underscores count as letters in \b, but part words in descriptions and file names.
+    """The contrast of the first text rule that is found in a description, "" if none is."""
+    # An underscore counts as a letter in \b, but parts words in descriptions and file names.
     words = text[:256].replace("_", " ")
     return next((name for name, expression in TEXT_RULES if re.search(expression, words, re.IGNORECASE)), "")
+
+
+def contrast_of_name(stem: str) -> str:
+    """As `contrast_of_text`, of a file name: no letter may stand before the match ("test1" is no T1)."""
+    words = stem[:256].replace("_", " ")
+    anchored = ((name, rf"(?<![a-z])(?:{expression})") for name, expression in TEXT_RULES)
+    return next((name for name, expression in anchored if re.search(expression, words, re.IGNORECASE)), "")
 
 
 def _parse(text: str) -> Rule:

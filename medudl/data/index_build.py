@@ -127,7 +127,7 @@ def _dicom(scans: Sequence[tuple[Found, DicomHeader]], identity: Identity, names
         given = names.of_pattern(founds[draft.files[0]])
         draft.values.update({name: value for name, value in given.items() if name != "series"})
         if "subject" not in given:
-            names.readings["a PatientID"] += 1
+            names.readings["the PatientID"] += 1
     return drafts
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medudl.data.contrast import TEXT_RULES, Facts, Rule, contrast_of_text
+from medudl.data.contrast import TEXT_RULES, Facts, Rule, contrast_of_name
 from medudl.data.discover import Found
 from medudl.data.identity import safe_name
 from medudl.data.index_draft import Draft, series_name
@@ -83,10 +83,8 @@ def name_rest(drafts: Sequence[Draft], names: Names) -> None:
     for draft in nameless:
         top = draft.below.split("/")[0] if "/" in draft.below else _stem(draft)
         draft.values["subject"] = safe_name(_stem(draft) if unique else top)
-        if draft.fragment:
-            names.readings["one image of the npz file"] += 1
-        else:
-            names.readings["one file" if unique else "a folder below PATH"] += 1
+        file = "the file: each counts as a patient of its own" if unique else "the top folder below PATH"
+        names.readings["the image: each counts as a patient of its own" if draft.fragment else file] += 1
 
 
 def _stem(draft: Draft) -> str:
@@ -102,5 +100,5 @@ def _contrast(found: Found, values: dict[str, str], rules: Sequence[Rule], sourc
         return values["contrast"], source
     if source == "pattern" and values:
         return "", "the pattern has no {contrast}"
-    contrast = contrast_of_text(found.stem) if found.format != "npz" else ""
+    contrast = contrast_of_name(found.stem) if found.format != "npz" else ""
     return contrast, f"file name (rule {contrast})" if contrast else "no rule fits the file name"

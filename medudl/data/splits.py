@@ -98,9 +98,10 @@ def check_leaks(series: Sequence[Series], reading: str) -> None:
     parts = [part for kind in ("patient", "copies") if (part := _named([k for k in leaks if k.kind == kind]))]
     where = Counter(" and ".join(leak.splits) for leak in leaks).most_common(1)[0][0]
     raise LeakError(
-        f"leak between {where}: {' and '.join(parts)}; a patient is {reading}; split anew with --split 70/15/15, or "
-        "give a clean split with --labels CSV", leaks,
-    )  # fmt: skip
+        f"leak between {where}: {' and '.join(parts)}; patients are told apart by {reading}; split anew with --split "
+        "70/15/15, or give a clean split with --labels CSV",
+        leaks,
+    )
 
 
 def _named(leaks: Sequence[Leak]) -> str:

@@ -73,7 +73,7 @@ def _labels(rows: Sequence[Series]) -> Table:
 def _reading(cohort: Cohort) -> Iterable[RenderableType]:
     """How patients were told apart and contrasts were named: guesses are to be seen."""
     for reading, number in cohort.meta.get("readings", {}).items():
-        yield escape(f"A patient is {reading} ({count(number, 'series', 'series')}).")
+        yield escape(f"Patients are told apart by {reading} ({count(number, 'series', 'series')}).")
     unknown = sum(not row.modality for row in cohort.series())
     if unknown:
         yield (

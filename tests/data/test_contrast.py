@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from medudl.data.contrast import Facts, contrast_of, contrast_of_text, parse_rules
+from medudl.data.contrast import Facts, contrast_of, contrast_of_name, contrast_of_text, parse_rules
 from medudl.errors import UserError
 
 
 @pytest.mark.parametrize(
     ("text", "contrast"),
     [
-        ("sT2W/FLAIR", "FLAIR"), ("T1/SE/extrp", "T1"), ("sT2/TSE/T", "T2"), ("Ax T1 FLAIR", "T1"), ("t1_mprage_sag_p2", "T1"),
+        ("sT2W/FLAIR", "FLAIR"), ("T1/SE/extrp", "T1"), ("sT2/TSE/T", "T2"), ("Ax T1 FLAIR", "T1"),
+        ("t1_mprage_sag_p2", "T1"),
         ("AX T1 POST GAD", "T1c"), ("t1_se_tra+KM", "T1c"), ("T1 +C", "T1c"), ("T1c", "T1c"), ("ep2d_diff_ADC", "ADC"),
-        ("ep2d_diff_3scan_trace", "DWI"), ("3-pl loc", "localizer"), ("PD TSE", "PD"), ("t2_de3d_we*", "T2"), ("T2* GRE", "T2star"),
-        ("SWI_Images", "SWI"), ("TOF_3D", "TOF"), ("t2_tirm_tra_dark-fluid", "FLAIR"), ("STIR sag", "STIR"), ("Unknown", ""),
+        ("ep2d_diff_3scan_trace", "DWI"), ("3-pl loc", "localizer"), ("PD TSE", "PD"), ("t2_de3d_we*", "T2"),
+        ("T2* GRE", "T2star"),
+        ("SWI_Images", "SWI"), ("TOF_3D", "TOF"), ("t2_tirm_tra_dark-fluid", "FLAIR"), ("STIR sag", "STIR"),
+        ("Unknown", ""),
     ],
 )  # fmt: skip
 def test_descriptions(text: str, contrast: str) -> None:
@@ -60,3 +63,8 @@ def test_the_users_rule_comes_first_and_is_told() -> None:
 def test_a_wrong_rule_is_told(text: str) -> None:
     with pytest.raises(UserError, match="--contrast"):
         parse_rules([text])
+
+
+def test_file_names_need_a_word_that_begins_so() -> None:
+    names = {"T1": "T1", "sub1_t2_brain": "T2", "P1-FLAIR": "FLAIR", "t1ce": "T1c", "test1": "", "part2": ""}
+    assert {name: contrast_of_name(name) for name in names} == names

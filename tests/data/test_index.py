@@ -99,7 +99,7 @@ def test_without_any_name_the_guess_is_told(tmp_path: Path) -> None:
     nifti(tmp_path / "deep" / "P2" / "T1.nii", 4)
     cohort = index_paths([tmp_path / "deep"])
     assert [(row.subject, row.contrast) for row in cohort.series()] == [("P1", "T1"), ("P2", "T1")]
-    assert cohort.meta["readings"] == {"a folder below PATH": 2}
+    assert cohort.meta["readings"] == {"the top folder below PATH": 2}
 
 
 def test_copies_are_noted_and_leaks_are_errors(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_copies_are_noted_and_leaks_are_errors(tmp_path: Path) -> None:
     picture(tmp_path / "val" / "a2.png", 2)
     pattern = r"{split}/{subject:[a-z]}*.png"
     with pytest.raises(
-        LeakError, match=r"1 patient .*\(a\).*a patient is the {subject} of pattern.*leaks\.csv"
+        LeakError, match=r"1 patient .*\(a\).*apart by the {subject} of pattern.*leaks\.csv"
     ) as error:
         index([tmp_path], tmp_path / "out" / "cohort.csv", patterns=[pattern])
     assert [leak.name for leak in error.value.leaks] == ["a", "train/a1.png = val/b1.png"]

@@ -38,7 +38,7 @@ def test_counts_contrasts_sizes_labels_and_problems() -> None:
     assert "MR T1 3 4 256 x 256 x 22 0.8 x 0.8 x 6.5" in lines
     assert "unknown unnamed 1 1 10 x 10 x 4 1 x 1 x 3" in lines
     assert "healthy 1 (3) - -" in lines and "tumour - 1 (1) 1 (1)" in lines
-    assert "A patient is the sub- part of a BIDS name (6 series)." in lines
+    assert "Patients are told apart by the sub- part of a BIDS name (6 series)." in lines
     assert "T1 1 BIDS name" in lines
     assert "1 series cannot be used as they are:" in lines and "c[1].nii: truncated" in lines
     assert "notes.dcm: not a DICOM file" in lines and "D/T1.nii: the same voxels as A/T1.nii" in lines
