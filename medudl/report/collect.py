@@ -20,6 +20,7 @@ from medudl.report.baselines import Reference, baseline_maps, baseline_numbers
 from medudl.report.montage import Example, example
 from medudl.tasks.calibrate import FILE, lesion_free
 from medudl.tasks.detector import Detector, Scored, shown
+from medudl.tasks.outputs import without_paths
 from medudl.tasks.postprocess import filtered, inner, scan_score, unusual
 
 MODEL = "the model"
@@ -74,8 +75,9 @@ def collect(
     records: list[Record] = []
     notes, seen = notes + told, Counter[str]()
     for case in shown(cases, f"evaluating, fold {fold}" if fold else "evaluating", progress):
+        wanted = seen[case.label] < EXAMPLES
         try:
-            scan = detector.scored(cohort, case, expected=True)
+            scan = detector.scored(cohort, case, expected=wanted)
         except UserError as error:
             notes.append(f"{case.id} left out: {error}")
             continue
@@ -83,10 +85,9 @@ def collect(
             notes.append(f"{case.id} left out: nothing of its foreground is left after erosion")
             continue
         seen[case.label] += 1
-        wanted = seen[case.label] <= EXAMPLES
         record = _record(detector, scan, healthy, reference)
         records.append(replace(record, fold=fold, example=example(scan) if wanted else None))
-    return records, notes
+    return records, [without_paths(note, cohort, cohort.series()) for note in notes]
 
 
 def truth(case: Case, data: Data) -> bool | None:
@@ -114,11 +115,11 @@ def _reference(detector: Detector, progress: bool) -> tuple[Reference | None, li
     if not cases:
         return None, ["no healthy training scan: the baselines |x - mean| / std are missing"]
     picked = [cases[i] for i in np.linspace(0, len(cases) - 1, min(len(cases), REFERENCE_SCANS)).round().astype(int)]
-    first = detector.pipeline.prepare(cohort, picked[0]).image.shape
+    first = detector.prepared(cohort, picked[0]).image.shape
 
     def scans() -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
         for case in shown(picked, "mean of healthy scans", progress):
-            prepared = detector.pipeline.prepare(cohort, case)
+            prepared = detector.prepared(cohort, case)
             valid = prepared.foreground[0]
             if case.masked and data.lesion_free_slices:
                 valid = valid & lesion_free(case.id, prepared.mask, data)

@@ -112,5 +112,3 @@ def _styled(made: go.Figure, title: str, x: str, y: str, height: int = 420) -> g
     )  # fmt: skip
     made.update_yaxes(automargin=True)
     return made
-
-

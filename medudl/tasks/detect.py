@@ -16,7 +16,7 @@ from medudl.run import Run
 from medudl.tasks.calibrate import FILE, calibrate
 from medudl.tasks.detector import Detector, shown
 from medudl.tasks.folds import one_run
-from medudl.tasks.outputs import Folder, WriteError, stems
+from medudl.tasks.outputs import Folder, WriteError, stems, without_paths
 from medudl.tasks.products import Products
 
 __all__ = ["COLUMNS", "calibrate", "detect"]
@@ -58,7 +58,7 @@ def detect(
             raise
         except UserError as error:
             first = first or error
-            rows.append(_row(case, problem=without_paths(str(error), cohort, case)))
+            rows.append(_row(case, problem=without_paths(str(error), cohort, case.present)))
     if first is not None and all(row["problem"] for row in rows):
         raise first
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -124,12 +124,3 @@ def _flag(score: float, healthy: dict[str, Any]) -> dict[str, Any]:
 def _row(case: Case, **values: Any) -> dict[str, Any]:
     told = {"subject": case.subject, "study": case.study, "series": case.grid.series, "contrast": case.grid.contrast}
     return {**dict.fromkeys(COLUMNS), **told, "problem": "", **values}
-
-
-def without_paths(message: str, cohort: Cohort, case: Case) -> str:
-    """The message with the series' id in the place of its files: a folder may be called after a patient."""
-    for series in case.present:
-        listed = [str(name) for name in cohort.meta.get("files", {}).get(series.series, [])]
-        for name in sorted({*listed, series.path, series.file, series.mask} - {""}, key=len, reverse=True):
-            message = message.replace(str(cohort.root / name), series.series).replace(name, series.series)
-    return message

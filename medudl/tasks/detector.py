@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,10 @@ from medudl.run import Run
 from medudl.tasks.postprocess import filtered, inner, scan_score
 
 if TYPE_CHECKING:
+    from medudl.data.cache import Cache
     from medudl.data.pipeline import Prepared
+
+_CACHE = ".medudl_cache"  # where training puts it, beside the run; elsewhere, scans are prepared again
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Detector:
         self.settings = run.config.detect
         self.pipeline = run.pipeline()
         self.method = run.method(chosen_device(device))
+        self._cache: Cache | None = None
         if "anomaly" not in self.method.verbs():
             raise UserError(f"{run.path}: method {self.name} has no anomaly map; detect and evaluate need one that has")
 
@@ -66,11 +71,25 @@ class Detector:
         """The method's name."""
         return str(self.run.config.method["name"])
 
+    def prepared(self, cohort: Cohort, case: Case) -> Prepared:
+        """From the training's cache where the case lies there, else computed, and not kept."""
+        from medudl.data.cache import Cache
+        from medudl.data.entry import read_entry
+
+        if self._cache is None or self._cache.cohort is not cohort:
+            root = Path(self.data.cache) if self.data.cache else self.run.path.parent / _CACHE
+            self._cache = Cache(root, self.pipeline, cohort)
+        found = read_entry(self._cache.folder(case)) if self._cache.root.is_dir() else None
+        if found is None:
+            return self.pipeline.prepare(cohort, case)
+        found.case_id = case.id
+        return found
+
     def scored(self, cohort: Cohort, case: Case, *, expected: bool = False) -> Scored:
         """Prepare, map, filter, score. Raises UserError where the scan cannot be read or does not fit the run."""
         from medudl.tasks.maps import raw_map  # torch: bad input is answered before it is loaded
 
-        prepared = self.pipeline.prepare(cohort, case)
+        prepared = self.prepared(cohort, case)
         try:
             made = raw_map(self.method, prepared.image, self.data, expected=expected)
         except UserError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medudl.data.cases import Case
+from medudl.data.cohort import Cohort, Series
 from medudl.data.derived import dataset_description, sidecar, write_nifti
 from medudl.data.identity import safe_name, unique_names
 from medudl.errors import UserError
@@ -101,3 +103,16 @@ class About:
 def sources_of(case: Case) -> list[dict[str, str]]:
     """The series that went in, by pseudonymous id and hash: a path could hold a name."""
     return [{"series": series.series, "sha256": series.sha256} for series in case.present]
+
+
+def without_paths(message: str, cohort: Cohort, among: Iterable[Series]) -> str:
+    """The message with a series' id in the place of its files: a folder may be called after a patient."""
+    names: dict[str, str] = {}
+    for series in among:
+        listed = [str(name) for name in cohort.meta.get("files", {}).get(series.series, [])]
+        names |= {name: series.series for name in (*listed, series.path, series.file, series.mask)}
+    for name in sorted(names, key=len, reverse=True):
+        if name not in ("", "."):
+            message = message.replace(str(cohort.root / name), names[name])
+            message = re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w-])", names[name], message)
+    return message.replace(str(cohort.root), "the cohort's root")

@@ -113,3 +113,16 @@ def test_folds_are_pooled(tmp_path):
         one_run(tmp_path / "folds")
     with pytest.raises(UserError, match="no such run"):
         one_run(tmp_path / "nothing")
+
+
+def test_the_cache_of_the_training_is_used_and_changes_nothing(tmp_path, monkeypatch):
+    from medudl.data.cache import Cache
+    from medudl.data.cases import cases_of
+    from medudl.data.pipeline import Pipeline
+
+    run = make_run(tmp_path / "run", make_cohort(tmp_path / "scans"))
+    fresh = calibrate(run)
+    cases, _ = cases_of(run.cohort(), run.config.data)
+    Cache(tmp_path / ".medudl_cache", run.pipeline(), run.cohort()).fill(cases)
+    monkeypatch.setattr(Pipeline, "prepare", lambda *_: pytest.fail("prepared again"))
+    assert calibrate(run) == fresh
