@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -35,11 +36,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = link_files(Path(folder), options.files)
         found, _ = discover([folder])
-        seconds = measure(found, options.repeats, options.workers)
+        seconds, processor = measure(found, options.repeats, options.workers)
     ours, plain = (statistics.median(seconds[name]) for name in ("medudl", "pydicom"))
     print(f"{len(found)} files ({source}), {options.workers} workers, {os.cpu_count()} cores")
-    for name, median in (("medudl index, header pass", ours), ("pydicom.dcmread loop", plain)):
-        print(f"  {name:28s} {len(found) / median:8.0f} headers/s (median of n={options.repeats}: {median:.2f} s)")
+    for name, way in (("medudl index, header pass", "medudl"), ("pydicom.dcmread loop", "pydicom")):
+        median, cpu = statistics.median(seconds[way]), statistics.median(processor[way])
+        print(
+            f"  {name:28s} {len(found) / median:7.0f} headers/s (median of n={options.repeats}: {median:.2f} s), "
+            f"{1000 * cpu / len(found):.2f} ms of processor time each"
+        )
     ratios = sorted(b / a for a, b in zip(seconds["medudl"], seconds["pydicom"], strict=True))
     print(f"  ratio {plain / ours:.2f}x (each repeat: {ratios[0]:.2f}-{ratios[-1]:.2f}x); goal 1.8x")
 
@@ -66,8 +71,8 @@ def readable(path: Path) -> bool:
     return True
 
 
-def measure(found: list[Found], repeats: int, workers: int) -> dict[str, list[float]]:
-    """Seconds of each way, taking turns, so that a busy machine slows both."""
+def measure(found: list[Found], repeats: int, workers: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Seconds and processor seconds of each way, taking turns, so that a busy machine slows both."""
 
     def ours() -> None:
         unreadable = [result for result in header_pass(found, Progress(), workers) if isinstance(result, Unreadable)]
@@ -79,12 +84,20 @@ def measure(found: list[Found], repeats: int, workers: int) -> dict[str, list[fl
 
     ways: dict[str, Callable[[], None]] = {"medudl": ours, "pydicom": plain}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), processor_seconds()
             way()
             seconds[name].append(time.perf_counter() - begun)
-    return seconds
+            processor[name].append(processor_seconds() - used)
+    return seconds, processor
+
+
+def processor_seconds() -> float:
+    """Of this process and of the workers that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 if __name__ == "__main__":
