@@ -94,9 +94,14 @@ def train(
 
 
 def _check_method(config: Config) -> None:
-    from medudl.methods import option_names
+    """Options are told wrong before a folder is made or a scan is read."""
+    from medudl.methods import method_class
+    from medudl.registry import check_options
+    from medudl.tricks import build_tricks
 
-    option_names(str(config.method["name"]), config.method)
+    options = {key: value for key, value in config.method.items() if key != "name"}
+    check_options(method_class(str(config.method["name"])), options, "method")
+    build_tricks(config.tricks)
 
 
 def _train_one(config: Config, cohort: Cohort, out: Path, resume: bool, progress: bool) -> None:

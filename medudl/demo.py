@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medudl import api
-from medudl.config import read_config
 from medudl.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 # Healthy patients to train on, to set the thresholds on, and to test on; and patients with each kind of lesion to test.
 TRAIN, VAL, TEST, PER_KIND = 40, 12, 12, 8
-PATTERN = "sub-{subject}/anat/sub-{subject}_{contrast}.nii.gz"
 LESIONS = "sub-{subject}/anat/sub-{subject}_desc-lesion_mask.nii.gz"
 
 
@@ -45,14 +45,13 @@ def phantoms(out: Path, *, seed: int, train: int = TRAIN, val: int = VAL, test: 
     """Healthy phantoms for training, thresholds and testing; patients with lesions for testing only."""
     from medudl.data.phantom import make_cohort
 
-    make_cohort(out, healthy=train + val + test, lesions_per_kind=kind, seed=seed, workers=2, progress=True, ct=False)
+    make_cohort(out, healthy=train + val + test, lesions_per_kind=kind, seed=seed, workers=2, progress=_shown("phantoms"), ct_dicom=False)
     table = out / "labels.csv"
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    order = ["train"] * train + ["val"] * val + ["test"] * test
-    healthy = iter(order)
+    healthy = iter(["train"] * train + ["val"] * val + ["test"] * test)
     with table.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, ["subject", "label", "split"])
+        writer = csv.DictWriter(stream, [*rows[0], "split"])
         writer.writeheader()
         for row in rows:
             writer.writerow({**row, "split": next(healthy) if row["label"] == "healthy" else "test"})
@@ -73,3 +72,13 @@ def _own_scans(cohort: Cohort) -> list[str]:
         f"data.intensity={window}",
         "data.healthy_labels=[]",
     ]
+
+
+def _shown(what: str) -> Callable[[int, int], None]:
+    """A line that counts up on a terminal; silence elsewhere."""
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{what}: {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return show
