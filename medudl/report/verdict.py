@@ -36,19 +36,21 @@ def verdict(voxel: Sequence[Ranking], scan: Sequence[Ranking]) -> Verdict:
 
 
 def _line(measure: str, model: Ranking, best: Ranking, paired: Estimate) -> Verdict:
-    figures = f"{measure} {short(model.figure.value)} against {short(best.figure.value)}"
+    digits = 2 if max(model.figure.value, best.figure.value) >= 0.1 else 3
+    figures = f"{measure} {short(model.figure.value, digits)} against {short(best.figure.value, digits)}"
     if paired.n < FEWEST:
         few = "1 test patient is" if paired.n == 1 else f"{paired.n} test patients are"
         text = f"No verdict: {few} too few, {FEWEST} are the least ({figures} of the best baseline, {best.name})."
         return Verdict(text, None, measure, best.name, paired)
     beats = paired.low > 0
+    value, low, high = (_signed(x, digits) for x in (paired.value, paired.low, paired.high))
     text = (
-        f"The model {'beats' if beats else 'does not beat'} the best trivial baseline ({figures},"
-        f" difference {_signed(paired.value)}, 95 % interval {_signed(paired.low)} to {_signed(paired.high)},"
-        f" n = {paired.n} patients). The baseline, {best.name}, was picked on these very scans, which favours it."
+        f"The model {'beats' if beats else 'does not beat'} the best trivial baseline ({figures}, difference {value},"
+        f" 95 % interval {low} to {high}, n = {paired.n} patients). The baseline, {best.name}, was picked on these very"
+        " scans, which favours it."
     )
     return Verdict(text, beats, measure, best.name, paired)
 
 
-def _signed(value: float) -> str:
-    return ("-" if value < 0 else "+") + short(abs(value))
+def _signed(value: float, digits: int) -> str:
+    return ("-" if value < 0 else "+") + short(abs(value), digits)

@@ -154,7 +154,7 @@ def _words(scan: dict[str, Any], areas: dict[str, Any], n: int, part: bool) -> s
         " the threshold is the highest score among them. "
     )  # fmt: skip
     flags = (
-        f"About 1 in {int(1 / rate + 1e-9)} healthy scans will be flagged (n = {n} healthy patients,"
+        f"About 1 in {int(1 / rate + 1e-9)} healthy scans will be flagged (n = {n} healthy patient{'s' * (n > 1)},"
         f" 95 % interval {scan['low']:.1%} to {scan['high']:.1%})."
     )
     spread = "" if areas["low"] is None else f" (95 % interval {areas['low']:.1f} to {areas['high']:.1f})"
