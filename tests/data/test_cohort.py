@@ -11,7 +11,8 @@ from medudl.data.cohort import COLUMNS, Cohort, Series, split_fragment
 from medudl.errors import UserError
 
 ROW = Series(
-    "001", "s1", "v1", "MR", "T1", "scans/001, left/T1.nii.gz", "nifti", (4, 5, 6), (0.859375, 1.0, 6.5), "LPS", "healthy",
+    "001", "s1", "v1", "MR", "T1", "scans/001, left/T1.nii.gz", "nifti", (4, 5, 6), (0.859375, 1.0, 6.5), "LPS",
+    "healthy",
     "scans/001/mask.nii.gz", "train", "ab12", "", age="45",
 )  # fmt: skip
 
@@ -36,14 +37,15 @@ def test_the_tree_may_move_with_its_table(tmp_path: Path) -> None:
     assert cohort.files_of(cohort.series()[0]) == [tmp_path / "b" / "data" / "x.nii"]
 
 
-def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_table(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Cohort.of(tmp_path, [ROW]).write(tmp_path / "cohort.csv")
     before = (tmp_path / "cohort.csv").read_bytes()
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("medudl.data.cohort.os.fsync", full)
+    monkeypatch.setattr(f"medudl.data.cohort.os.{step}", full)
     with pytest.raises(OSError, match="No space"):
         Cohort.of(tmp_path, [ROW, ROW]).write(tmp_path / "cohort.csv")
     assert (tmp_path / "cohort.csv").read_bytes() == before

@@ -64,6 +64,7 @@ def test_copies_join_patients() -> None:
 def test_a_leak_names_patients_and_copies() -> None:
     rows = [
         Series("P1", path="a", split="train", sha256="1"), Series("P1", path="b", split="test", sha256="2"),
+        Series("P1", path="z"),
         Series("P2", path="c", split="train", sha256="3"), Series("P3", path="d", split="val", sha256="3"),
         Series("P4", path="e", split="train", sha256="4"), Series("P4", path="f", split="", sha256="4"),
     ]  # fmt: skip
@@ -75,7 +76,7 @@ def test_a_leak_names_patients_and_copies() -> None:
         ("patient", "P1", ("train", "test"), ("a", "b")),
         ("copies", "c = d", ("train", "val"), ("c", "d")),
     ]
-    check_leaks(rows[4:], "")
+    check_leaks(rows[5:], "")
 
 
 @pytest.mark.parametrize("text", ["70/30", "a/b/c", "-1/1/1", "0/0/0", "nan/1/1", "1/inf/1", ""])
