@@ -76,25 +76,27 @@ def same(one: Path, other: Path, steps: int) -> bool:
 def main(folder: Path, kills: int, workers: int, steps: int, seed: int) -> None:
     random.seed(seed)
     log = folder / "errors.txt"
-    cohort = write_cohort(folder / "scans")
+    cohort = write_cohort(folder / "scans", 32 * "t" + "vvv")  # an epoch is 16 steps
     settings = config({"steps": steps, "workers": workers, "validate_every": 10, "checkpoint_every": 4})
     whole = folder / "whole"
     begun = time.monotonic()
     assert ends(start(settings, cohort, whole, log), None, log)
-    seconds = time.monotonic() - begun
-    given, runs, resumed_at, place = 0, 0, [], folder / "run-0"
+    limit = time.monotonic() - begun  # follows how busy the machine is, so that most kills strike in the midst
+    given, runs, reached, killed_at, place = 0, 0, 0, [], folder / "run-0"
     while given < kills:
-        if ends(start(settings, cohort, place, log), random.uniform(0, 0.6 * seconds), log):
+        if ends(start(settings, cohort, place, log), random.uniform(0, limit), log):
             assert same(place, whole, steps), f"{place.name} differs from the undisturbed run"
-            runs += 1
+            runs, reached, limit = runs + 1, 0, 0.7 * limit
             place = folder / f"run-{runs}"
             continue
         given += 1
         found = sorted(p.name for p in (place / "checkpoint").glob("step-*"))
-        resumed_at.append(int(found[-1][5:14]) if found else 0)
+        killed_at.append(int(found[-1][5:14]) if found else 0)
+        limit *= 1.2 if killed_at[-1] == reached else 0.95
+        reached = killed_at[-1]
     assert ends(start(settings, cohort, place, log), None, log)
     assert same(place, whole, steps), f"{place.name} differs from the undisturbed run"
-    report = {"kills": given, "runs": runs + 1, "seconds": round(time.monotonic() - begun), "resumed_at": resumed_at}
+    report = {"kills": given, "runs": runs + 1, "seconds": round(time.monotonic() - begun), "resumed_at": killed_at}
     print(json.dumps(report), flush=True)
 
 

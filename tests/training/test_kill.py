@@ -30,6 +30,6 @@ def test_three_kills(tmp_path: Path) -> None:
 
 @pytest.mark.proof
 def test_fifty_kills_with_two_workers(tmp_path: Path) -> None:
-    report = killed(tmp_path, kills=50, workers=2, steps=300, seed=0, limit=3000)
+    report = killed(tmp_path, kills=50, workers=2, steps=150, seed=0, limit=3000)
     assert report["kills"] == 50 and len(set(report["resumed_at"])) >= 10, report
     print(report)

@@ -17,7 +17,7 @@ from medudl.errors import UserError
 from medudl.methods import METHODS as TABLE
 from medudl.run import Run
 from medudl.training.checkpoint import load_checkpoint
-from medudl.training.distributed import average_gradients, gather, launch
+from medudl.training.distributed import average_gradients, gather, launch, same_everywhere
 from medudl.training.stop import Stopped, StopSignals
 from medudl.training.trainer import Trainer
 
@@ -62,6 +62,15 @@ def check_average() -> None:
     assert c.grad is None
 
 
+def check_broadcast() -> None:
+    """Every rank begins with the weights and buffers of rank 0."""
+    module = nn.BatchNorm1d(2)
+    nn.init.constant_(module.weight, 1.0 + RANK)
+    module.running_mean.fill_(3.0 + RANK)  # type: ignore[union-attr,operator]
+    same_everywhere(FABRIC, module)
+    assert module.weight.tolist() == [1.0, 1.0] and module.running_mean.tolist() == [3.0, 3.0]  # type: ignore[union-attr]
+
+
 def check_training(folder: Path, name: str, precision: str) -> None:
     """Weights are in step, random numbers are not; a stop asked of one rank stops both; a resume changes nothing."""
     whole = at_work(run_at(folder / f"{name}-{precision}-whole", name, precision))
@@ -101,6 +110,7 @@ def check_nan(folder: Path) -> None:
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     check_average()
+    check_broadcast()
     for method in METHODS:
         check_training(place, method, "bf16" if method == "toy_wasserstein" else "fp32")
     check_nan(place)
