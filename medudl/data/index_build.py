@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,14 +120,23 @@ def _sort(results: Sequence[Result], findings: Findings, identity: Identity, nam
 
 
 def _dicom(scans: Sequence[tuple[Found, DicomHeader]], identity: Identity, names: Names) -> list[Draft]:
-    """DICOM drafts; what a pattern says of their paths goes before what their headers say."""
+    """DICOM drafts; what a pattern or BIDS folders say of their paths goes before what their headers say."""
     founds = {found.path: found for found, _ in scans}
     drafts = dicom_drafts(scans, identity)
+    own: dict[str, list[Draft]] = defaultdict(list)
     for draft in drafts:
-        given = names.of_pattern(founds[draft.files[0]])
+        found = founds[draft.files[0]]
+        pattern = names.of_pattern(found)
+        given = pattern or names.of_folders(found)
         draft.values.update({name: value for name, value in given.items() if name != "series"})
         if "subject" not in given:
             names.readings["the PatientID"] += 1
+        elif not pattern and "study" not in given:
+            own[given["subject"]].append(draft)
+    for group in own.values():
+        if len({draft.values["study"] for draft in group}) == 1:  # BIDS leaves out the only session
+            for draft in group:
+                draft.values["study"] = ""
     return drafts
 
 

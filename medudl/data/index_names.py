@@ -10,7 +10,7 @@ from medudl.data.contrast import TEXT_RULES, Facts, Rule, contrast_of_name
 from medudl.data.discover import Found
 from medudl.data.identity import safe_name
 from medudl.data.index_draft import Draft, series_name
-from medudl.data.patterns import Pattern, bids_values, first_match
+from medudl.data.patterns import Pattern, bids_folders, bids_values, first_match
 from medudl.data.splits import split_name
 from medudl.errors import UserError
 
@@ -35,6 +35,13 @@ class Names:
                     self.readings[f"the {{subject}} of pattern {pattern.text}"] += 1
                 return clean(values, f"{found.below}, by pattern {pattern.text}")
         return {}
+
+    def of_folders(self, found: Found) -> dict[str, str]:
+        """Subject and study of BIDS folders, safe as file names: what a DICOM file's own name does not say."""
+        values = {name: safe_name(value) for name, value in bids_folders(found.below).items()}
+        if values:
+            self.readings["the sub- part of a BIDS name"] += 1
+        return values
 
     def fits(self, found: Found) -> bool:
         """Whether a file is to be a series: all are without patterns; with them, those that fit one, and BIDS names."""

@@ -78,6 +78,14 @@ def bids_values(stem: str) -> dict[str, str] | None:
     return {name: value for name, value in values.items() if value}
 
 
+def bids_folders(path: str) -> dict[str, str]:
+    """Subject and study of folders named as in BIDS ("sub-01/ses-2/ct/IM1"), or {} without a sub- folder."""
+    found = {kind: name for kind, mark, name in (part.partition("-") for part in path.split("/")[:-1]) if mark and name}
+    if "sub" not in found:
+        return {}
+    return {"subject": found["sub"], **({"study": found["ses"]} if "ses" in found else {})}
+
+
 def bids_mask(stem: str) -> str:
     """Return "lesion" for a lesion mask's name ("sub-01_label-lesion_mask"), "other" for another mask's, "" else."""
     found = _BIDS.fullmatch(stem)

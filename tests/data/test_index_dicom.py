@@ -156,3 +156,13 @@ def test_scanners_are_words_of_a_list() -> None:
     assert scanner_name("General Electric", "", 15000) == "GE 1.5T"
     assert scanner_name("Doe Jane", "Jane's", None) == "other"
     assert scanner_name("", "", None) == ""
+
+
+def test_dicom_in_bids_folders_belongs_to_their_subject(tmp_path: Path) -> None:
+    for n, place in enumerate(("sub-01/ct", "sub-02/a", "sub-02/b", "sub-03/ses-x/ct")):
+        uids = {"StudyInstanceUID": f"1.{n}", "SeriesInstanceUID": f"2.{n}"}
+        series(tmp_path / place, voxels(n), AFFINE, PatientID="Doe", **uids)
+    rows = {row.path: row for row in index_paths([tmp_path]).series()}
+    assert (rows["sub-01/ct"].subject, rows["sub-01/ct"].study) == ("01", "")
+    assert rows["sub-02/a"].subject == "02" and rows["sub-02/a"].study != rows["sub-02/b"].study
+    assert (rows["sub-03/ses-x/ct"].subject, rows["sub-03/ses-x/ct"].study) == ("03", "x")

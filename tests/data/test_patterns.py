@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medudl.data.patterns import bids_mask, bids_values, compile_pattern
+from medudl.data.patterns import bids_folders, bids_mask, bids_values, compile_pattern
 from medudl.errors import UserError
 
 PER_CLASS = r"(?P<split>train|val)/(?P<label>[A-Z]+)/(?P<subject>person\d+_[a-z]+|(?:NORMAL2-)?IM-\d+)[-_].*"
@@ -73,3 +73,9 @@ def test_bids_masks_are_told_from_scans() -> None:
     assert bids_mask("sub-01_desc-lesion_mask") == bids_mask("sub-01_label-tumour_dseg") == "lesion"
     assert bids_mask("sub-01_desc-brain_mask") == "other"
     assert bids_mask("sub-01_T1w") == bids_mask("mask") == ""
+
+
+def test_bids_folders() -> None:
+    assert bids_folders("x/sub-01/ses-2/ct/IM1") == {"subject": "01", "study": "2"}
+    assert bids_folders("sub-01/ct/IM1") == {"subject": "01"}
+    assert bids_folders("ct/sub-01") == bids_folders("ses-1/sub-/a") == {}
