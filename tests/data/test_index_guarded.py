@@ -58,7 +58,7 @@ def test_real_dicom_faults_and_encodings(real_data: Path) -> None:
 
 def test_the_leak_guard_names_the_children_in_both_folders(real_data: Path) -> None:
     with pytest.raises(LeakError, match="190 patients in more than one split") as error:
-        index_paths([real_data / "chest_xray_224"], patterns=[PER_CLASS])
+        headers_only(real_data / "chest_xray_224", patterns=[PER_CLASS])
     leaks = Counter(leak.kind for leak in error.value.leaks)
     assert leaks["patient"] == 190 and PER_CLASS in str(error.value)
 
@@ -83,8 +83,6 @@ def test_copies_inside_an_npz_are_found(real_data: Path) -> None:
     with pytest.raises(LeakError, match="8 sets of equal images") as error:
         index_paths([real_data / "pneumoniamnist_trainval.npz"])
     assert all(leak.splits == ("train", "val") for leak in error.value.leaks)
-    cohort = index_paths([real_data / "pneumoniamnist_trainval.npz"], split="80/20/0")
-    assert len(cohort) == 5232 and set(cohort.table["split"]) == {"train", "val"}
 
 
 def test_real_mr_with_masks(real_data: Path) -> None:
