@@ -156,12 +156,13 @@ class Trainer:
         self.watch = Watch(self.fabric)
 
     def validation_seconds(self) -> float:
-        """How long a validation takes, from its first batch."""
+        """How long a validation takes, from its first batch, the second time (the first may compile)."""
         limit = min(len(self.val), self.settings.validate_batches or len(self.val))
-        wait(self.fabric.device)
-        start = time.perf_counter()
-        with looking(self.method, self.players.values(), self.settings.seed):
-            validate(self.fabric, self.method, self.val.epoch(0), 1)
+        for _ in range(2):
+            wait(self.fabric.device)
+            start = time.perf_counter()
+            with looking(self.method, self.players.values(), self.settings.seed):
+                validate(self.fabric, self.method, random_state.started_unseen(self.val.epoch(0)), 1)
         return (time.perf_counter() - start) * limit
 
     def save(self) -> None:

@@ -118,7 +118,9 @@ def test_trying_a_few_steps_leaves_no_trace(cohort: Cohort, whole: Run, tmp_path
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("medudl.training.session._begin", lambda *_: None)
         run = fit(config(), cohort, tmp_path / "run", progress=False)
-    assert equal(*(load_state(r.path / "weights.safetensors") for r in (run, whole)))
+    assert equal(*(load_state(r.path / "checkpoint" / "step-000000012.safetensors") for r in (run, whole)))
+    lines = [read_log(r.path / "log.jsonl") for r in (run, whole)]
+    assert lines[0] == lines[1] and lines[0][0]["step"] == 3
 
 
 def test_no_room_is_told_before_it_starts(cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +178,7 @@ def test_early_stop(cohort: Cohort, tmp_path: Path) -> None:
     run = fit(settings, cohort, tmp_path / "run", progress=False)
     losses = [e["loss"] for e in read_log(run.path / "log.jsonl") if e["kind"] == "validation"]
     assert len(losses) < 400 and losses.index(min(losses)) == len(losses) - 4
+    assert load_state(run.path / "weights.safetensors")["loss"] == min(losses)
     assert Run.open(run.path).meta["status"] == "finished"
 
 

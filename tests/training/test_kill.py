@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
+PLACES = (HERE, HERE.parent, HERE.parents[1])
 
 
 def killed(folder: Path, kills: int, workers: int, steps: int, seed: int, limit: float) -> dict[str, Any]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, PLACES))}
     command = [sys.executable, str(HERE / "kill_server.py"), str(folder), *map(str, (kills, workers, steps, seed))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PLACES = (HERE, HERE.parent, HERE.parents[1])
 
 
 def test_two_ranks(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, PLACES))}
     done = subprocess.run(
         [*command, str(HERE / "two_ranks.py"), str(tmp_path)],
         env=environment,
