@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medudl.metrics.thresholds import conformal, percentile
+from medudl.metrics.thresholds import conformal, patient_weights, percentile
 
 
 def test_order_statistic():
@@ -23,6 +23,13 @@ def test_too_few_patients_use_the_highest_score_and_say_so():
 def test_exactly_nineteen_patients_are_enough_for_one_in_twenty():
     assert conformal(range(19), range(19), 0.05).reached
     assert not conformal(range(18), range(18), 0.05).reached
+
+
+def test_scans_of_one_patient_share_its_weight():
+    threshold = conformal([1.0, 2.0, 3.0, 4.0], ["a", "a", "b", "b"], 0.5)
+    assert threshold.value == 3 and threshold.promise == pytest.approx(1 / 2)  # 3 of 4 half patients, of 2 + 1
+    assert patient_weights(["a", "b", "b"])[0].tolist() == [0.5, 0.25, 0.25]
+    assert percentile([1.0, 2.0, 3.0], ["a", "b", "b"], 0.5) == 1
 
 
 def test_no_scan_is_an_error():

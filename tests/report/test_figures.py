@@ -62,6 +62,23 @@ def test_model_that_does_not():
     assert even.beats is False and even.difference.low < 0 < even.difference.high
 
 
+def test_being_ahead_is_not_enough():
+    random = np.random.default_rng(0)
+
+    def ranking(name, value):
+        samples = value + 0.05 * random.normal(size=500)
+        return figures.Ranking(name, figures.bootstrap(value, samples, 24), samples)
+
+    close = verdict([ranking(MODEL, 0.52), ranking("intensity", 0.50)], [])
+    assert close.difference.value > 0 > close.difference.low and close.beats is False
+    assert verdict([ranking(MODEL, 0.92), ranking("intensity", 0.50)], []).beats is True
+
+
+def test_every_resample_has_sick_and_healthy_patients():
+    records = [record(0), *(record(100 + i, sick=False) for i in range(6))]
+    assert all(np.isfinite(r.samples).all() for r in figures.scan_rankings(records))
+
+
 def test_below_five_patients_there_is_no_verdict():
     closing = verdict(figures.voxel_rankings(cohort(4)), [])
     assert closing.beats is None and closing.text.startswith("No verdict: 4 test patients are too few")

@@ -51,7 +51,9 @@ def test_files_lie_on_the_grid_of_the_scan(run, cohort, tmp_path):
     expected = nibabel.load(tmp_path / "out" / "sub-s08_FLAIR_expected.nii.gz").get_fdata(dtype=np.float32)
     corner = (slice(0, 2), slice(0, 2))
     assert np.array_equal(expected[corner], source.get_fdata(dtype=np.float32)[corner])
-    assert not np.array_equal(expected[6:10, 6:10], source.get_fdata(dtype=np.float32)[6:10, 6:10])
+    middle = expected[6:10, 6:10]
+    assert not np.array_equal(middle, source.get_fdata(dtype=np.float32)[6:10, 6:10])
+    assert 30 < np.median(middle) < 200  # in the unit of the scan, whose tissue is at 100, not in [0, 1]
 
 
 def test_scores(run, cohort, tmp_path):
@@ -115,14 +117,21 @@ def test_several_channels_belong_to_the_grid_series(tmp_path):
 
 
 def test_full_disk_is_one_line_and_leaves_no_part(run, cohort, tmp_path, monkeypatch):
-    def full(path, *_):
+    write, written = outputs.write_nifti, []
+
+    def full(path, *rest):
+        if len(written) < 4:
+            written.append(path)
+            return write(path, *rest)
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(outputs, "write_nifti", full)
     with pytest.raises(UserError, match="the disk is full"):
         detect(run.path, cohort, tmp_path / "out", progress=False)
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["dataset_description.json"]
+    left = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert len([name for name in left if name.endswith(".nii.gz")]) == 4
+    assert "scores.csv" not in left and not [name for name in left if name.startswith(".")]
 
 
 def test_bad_requests_are_told_in_one_line(run, cohort, tmp_path):
