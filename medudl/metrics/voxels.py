@@ -65,7 +65,7 @@ class Tally:
             self.healthy[patient, place] += scan.healthy
 
     def coarser(self, bits: int) -> Tally:
-        """The same counts with `bits` bits fewer a score: 2^bits times fewer bins, for intervals, where speed counts."""
+        """The same counts with `bits` bits fewer a score: up to 2^bits times fewer bins, for intervals."""
         made = Tally([], [], 0)
         group = self.code >> bits
         starts = np.flatnonzero(np.diff(group, prepend=-1))
