@@ -34,13 +34,28 @@ class Augmenter:
 
         seed: (seed, epoch, index); the same seed gives the same change.
         """
-        keys = tuple(item)
+        planes = [key for key in _PLANES if key in item]
+        arrays = {"image": item["image"]}
+        if planes:  # one array for all that is binary: a change costs by the call
+            arrays["planes"] = torch.cat([item[key] for key in planes]).float()
+        changed = self._change(arrays, int(np.random.SeedSequence(list(seed)).generate_state(1)[0]))
+        found = {key: changed["planes"][n : n + 1] > 0.5 for n, key in enumerate(planes)}
+        return {"image": changed["image"], **found}
+
+    def _change(self, arrays: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+        from monai.data.meta_obj import get_track_meta, set_track_meta
+
+        keys = tuple(arrays)
         if keys not in self._made:
             self._made[keys] = _compose(keys, self.data)
-        transforms = self._made[keys]
-        transforms.set_random_state(seed=int(np.random.SeedSequence(list(seed)).generate_state(1)[0]))
-        changed: Any = transforms({key: value.float() for key, value in item.items()})
-        return {key: _as(changed[key], item[key].dtype) for key in keys}
+        self._made[keys].set_random_state(seed=seed)
+        tracked = get_track_meta()
+        set_track_meta(False)  # nobody inverts an augmentation, and keeping account takes a third of its time
+        try:
+            changed: dict[str, Tensor] = self._made[keys](arrays)
+        finally:
+            set_track_meta(tracked)
+        return changed
 
 
 def check_flip(data: Data) -> None:
@@ -63,16 +78,11 @@ def _compose(keys: Sequence[str], data: Data) -> Compose:
         steps.append(RandAffined(
             keys, prob=1.0, rotate_range=turn if dims == 2 else (turn, 0.0, 0.0),
             scale_range=[wanted.scale] * dims, translate_range=[wanted.translate] * dims,
-            mode=["nearest" if key in _PLANES else "bilinear" for key in keys],
-            padding_mode=["zeros" if key in _PLANES else "border" for key in keys],
+            mode=["bilinear", "nearest"][: len(keys)],
+            padding_mode=["border", "zeros"][: len(keys)],
         ))  # fmt: skip
     if wanted.gamma:
         steps.append(RandAdjustContrastd(["image"], prob=1.0, gamma=(1 - wanted.gamma, 1 + wanted.gamma)))
     if wanted.brightness:
         steps.append(RandScaleIntensityd(["image"], prob=1.0, factors=wanted.brightness))
     return Compose(steps)
-
-
-def _as(value: Any, dtype: torch.dtype) -> Tensor:
-    tensor = value.as_tensor() if hasattr(value, "as_tensor") else torch.as_tensor(value)
-    return tensor > 0.5 if dtype == torch.bool else tensor.to(dtype)

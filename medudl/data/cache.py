@@ -21,6 +21,7 @@ from medudl.errors import UserError
 if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
 
+CUT_TOLD = 0.05  # a larger share of the foreground lost to crop and pad is told
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -39,7 +40,8 @@ class Cache:
     ) -> tuple[list[Case], list[str]]:
         """Prepare what is not there yet, in `data.cache_workers` processes; `progress(done, of)` after each.
 
-        Returns the cases that are ready, and sentences that name those that could not be prepared, and why.
+        Returns the cases that are ready, and sentences that name those that could not be prepared, and why, and those
+        that lost more than 5 % of their foreground to crop and pad.
         Raises UserError: the disk has no room (said before anything is computed, as far as it can be known), or not
         one case could be prepared.
         """
@@ -48,14 +50,15 @@ class Cache:
             remove_drafts(self.root)
             missing, why = self._missing(cases)
             self._check_room([case for case, _ in missing])
-            why |= self._compute(missing, progress)
+            failed, cut = self._compute(missing, progress)
             self._files.save()
         except OSError as error:
             raise self._told(error) from None
+        why |= failed
         notes = [f"{case.id} is left out: {why[case.id]}" for case in cases if case.id in why]
         if cases and len(notes) == len(cases):
             raise UserError(f"not one of {len(cases)} scans can be used; {notes[0]}")
-        return [case for case in cases if case.id not in why], notes
+        return [case for case in cases if case.id not in why], [*notes, *cut]
 
     def get(self, case: Case) -> Prepared:
         """The prepared case, its arrays mapped into memory; prepared and stored now if `fill` has not done so.
@@ -101,20 +104,25 @@ class Cache:
 
     def _compute(
         self, missing: Sequence[tuple[Case, Path]], progress: Callable[[int, int], None] | None
-    ) -> dict[str, str]:
-        """Prepare and write; {case id: why} of those that could not be prepared."""
-        why = {}
+    ) -> tuple[dict[str, str], list[str]]:
+        """Prepare and write; {case id: why} of those that could not be, and sentences on those that were cut."""
+        why, cut = {}, []
         jobs = in_processes(self._write, missing, self.workers)
         for done, ((case, _), result) in enumerate(jobs, start=1):
             if isinstance(result, UserError):
                 why[case.id] = str(result)
+            elif result > CUT_TOLD:
+                cut.append(f"{case.id}: crop and pad cut off {result:.0%} of its foreground; enlarge data.size")
             if progress is not None:
                 progress(done, len(missing))
-        return why
+        return why, cut
 
-    def _write(self, job: tuple[Case, Path]) -> None:
+    def _write(self, job: tuple[Case, Path]) -> float:
+        """Returns the share of the foreground that was cut off."""
         case, folder = job
-        write_entry(self.pipeline.prepare(self.cohort, case), folder)
+        prepared = self.pipeline.prepare(self.cohort, case)
+        write_entry(prepared, folder)
+        return float(prepared.geometry["foreground_cut"])
 
     def _check_room(self, cases: Sequence[Case]) -> None:
         needed, free = sum(map(self.pipeline.estimate, cases)), shutil.disk_usage(self.root).free

@@ -60,10 +60,10 @@ def read_entry(folder: Path) -> Prepared | None:
 
 def remove_drafts(root: Path) -> None:
     """Remove what processes that no longer exist were writing when they were killed."""
-    for draft in root.glob("*/*.tmp"):
+    for draft in [*root.glob("*/*.tmp"), *root.glob("*.tmp")]:
         pid = draft.name.split(".")[-2]
         if pid.isdigit() and not _alive(int(pid)):
-            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -36,10 +36,10 @@ def items_of(case: int, prepared: Prepared, data: Data, lesion_free: bool) -> li
     kept = np.flatnonzero(slices_off_lesion(prepared.mask, data.lesion_margin)) if lesion_free else range(len(share))
     if data.dims == 2:
         return [Item(case, int(index)) for index in kept if share[index] >= data.min_foreground]
-    if len(kept) < len(share) or share.mean() < data.min_foreground and data.view == "volume":
+    if len(kept) < len(share):
         return []
     if data.view == "volume":
-        return [Item(case, 0)]
+        return [Item(case, 0)] if share.mean() >= data.min_foreground else []
     assert data.size is not None
     count = -(-prod(prepared.image.shape[1:]) // prod(data.size)) if share.any() else 0
     return [Item(case, index) for index in range(count)]

@@ -83,6 +83,7 @@ class Loader:
             num_workers=self.workers,
             multiprocessing_context="fork",
             worker_init_fn=_begin_worker,
+            generator=torch.Generator(),  # else starting an epoch would draw from the global state
         )
         with warnings.catch_warnings():
             # Python 3.12+ warns of forks beside threads; the workers read mapped memory and start none.

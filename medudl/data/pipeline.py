@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
     from medudl.data.volume import Volume
 
-VERSION = 1  # of what `prepare` computes; raised whenever its result changes, so that no old cache entry is served
+VERSION = 2  # of what `prepare` computes; raised whenever its result changes, so that no old cache entry is served
 # The settings that `prepare` depends on. `view` and `size` decide the crop; the others are the loader's business.
 _PREPARED_BY = ("channels", "grid", "missing", "register_to_grid", "repair", "plane", "view", "spacing", "size",
-                "crop_foreground", "foreground", "foreground_file", "n4", "intensity")  # fmt: skip
+                "crop_foreground", "foreground", "foreground_file", "outside", "n4", "intensity")  # fmt: skip
 
 
 @dataclass
@@ -57,21 +57,25 @@ class Pipeline:
         self.standard: dict[str, list[float]] = dict((fitted or {}).get("histogram", {}))
 
     def fit(self, cohort: Cohort, cases: Sequence[Case], progress: Callable[[int, int], None] | None = None) -> None:
-        """Learn the landmarks of `histogram` maps from training cases, once each, in parallel; nothing else is learnt.
+        """Learn the landmarks of `histogram` maps from training cases, in parallel; nothing else is learnt.
 
-        Raises UserError where a case cannot be read.
+        A case that cannot be read is passed over here, and named where it is prepared. Raises UserError if none can.
         """
         if not self._histogram_names(cases):
             return
         found: dict[str, list[list[float]]] = {}
+        trouble: UserError | None = None
         jobs = in_processes(lambda case: self._landmarks(cohort, case), cases, self.data.cache_workers)
         for done, (_, result) in enumerate(jobs, start=1):
             if isinstance(result, UserError):
-                raise result
-            for name, marks in result.items():
-                found.setdefault(name, []).append(marks)
+                trouble = result
+            else:
+                for name, marks in result.items():
+                    found.setdefault(name, []).append(marks)
             if progress is not None:
                 progress(done, len(cases))
+        if trouble is not None and not found:
+            raise trouble
         self.standard = {name: standard_landmarks(marks) for name, marks in found.items()}
 
     def state(self) -> dict[str, Any]:
@@ -103,6 +107,8 @@ class Pipeline:
             if channel is not None and to_unit is not None:
                 placed = steps.forward(channel, scan.affine, "linear", float(channel.min()))
                 out[:] = to_unit.forward(placed.numpy()[0])
+        if self.data.outside == "zero":
+            image *= seen
         mask = None if scan.mask is None else steps.forward(scan.mask, scan.affine, "nearest", 0.0).numpy() > 0.5
         geometry = self._geometry(case, scan, maps, np.asarray(foreground.affine), seen)
         return Prepared(case.id, self._with_indicators(image, maps), seen, mask, geometry)

@@ -13,7 +13,7 @@ from medudl.errors import UserError
 _SHARE = 0.2  # of the voxels sampled for mutual information
 _SEED = 1
 _COARSEST = 8  # an axis is not shrunk below this many voxels
-_WORK_VOXELS = 200_000  # N4 fits its smooth field on about this many voxels
+_WORK_VOXELS = 60_000  # N4 fits its smooth field on about this many voxels
 
 
 def one_thread() -> None:

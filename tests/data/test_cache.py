@@ -188,8 +188,10 @@ def test_drafts_of_killed_processes_are_removed_and_those_of_living_ones_kept(tm
     dead, alive = tmp_path / "ab" / f"ab.{child.pid}.tmp", tmp_path / "ab" / f"ab.{os.getpid()}.tmp"
     dead.mkdir(parents=True)
     alive.mkdir()
+    memory = tmp_path / f"files.json.{child.pid}.tmp"
+    memory.touch()
     remove_drafts(tmp_path)
-    assert not dead.exists() and alive.exists()
+    assert not dead.exists() and not memory.exists() and alive.exists()
 
 
 def test_hashes_are_remembered_and_a_broken_memory_only_costs_time(tmp_path: Path) -> None:
@@ -219,3 +221,12 @@ def test_workers_hand_over_user_errors_and_raise_others() -> None:
 def test_a_killed_worker_is_told_in_words() -> None:
     with pytest.raises(UserError, match="a worker was killed while it prepared scans"):
         list(in_processes(lambda _: os.kill(os.getpid(), signal.SIGKILL), [0, 1], 2))
+
+
+def test_a_crop_that_cuts_off_foreground_is_told(tmp_path: Path, cohort: Cohort) -> None:
+    cache, cases = make(tmp_path, cohort, size=[12, 12])
+    ready, notes = cache.fill(cases)
+    assert len(ready) == len(notes) == 3
+    whole = Pipeline(Data()).prepare(cohort, cases[0]).foreground
+    lost = 1 - whole[:, :, 6:18, 4:16].sum() / whole.sum()
+    assert notes[0] == f"sub-a_ses-1_T1: crop and pad cut off {lost:.0%} of its foreground; enlarge data.size"

@@ -172,9 +172,10 @@ def test_scans_of_different_sizes_are_refused_with_what_to_set() -> None:
         loader([scan("a"), scan("big", size=16)])
 
 
-def test_reading_an_epoch_touches_no_global_random_state() -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_reading_an_epoch_touches_no_global_random_state(workers: int) -> None:
     torch.manual_seed(3)
     np.random.seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    list(loader(augment=True).epoch(0))
+    list(loader(augment=True, workers=workers).epoch(0))
     assert torch.equal(torch.get_rng_state(), before[0]) and (np.random.get_state()[1] == before[1]).all()

@@ -227,6 +227,14 @@ def test_histogram_landmarks_are_learnt_from_the_cases_given_and_travel_as_json(
     with pytest.raises(UserError, match="no landmarks were learnt"):
         pipeline.prepare(cohort, cases[0])
     pipeline.fit(cohort, cases[:2])
+    (tmp_path / "broken.nii").write_bytes(b"no scan")
+    broken = replace(cases[0], channels=(replace(cases[0].grid, path="broken.nii"),))
+    broken = replace(broken, grid=broken.channels[0])
+    learnt = pipeline.state()
+    pipeline.fit(cohort, [*cases[:2], broken])
+    assert pipeline.state() == learnt  # passed over here, named where it is prepared
+    with pytest.raises(UserError, match="broken.nii"):
+        pipeline.fit(cohort, [broken])
     again = Pipeline(data, pipeline.state())
     assert again.key == pipeline.key != Pipeline(data).key
     made = [again.prepare(cohort, case) for case in cases]
