@@ -3,7 +3,20 @@
 `medudl.index`, `medudl.train`, `medudl.detect` and `medudl.evaluate` are the commands of the same name.
 """
 
-from medudl.api import detect, evaluate, index, train
+from typing import TYPE_CHECKING, Any
+
 from medudl.version import VERSION as __version__
 
+if TYPE_CHECKING:
+    from medudl.api import detect, evaluate, index, train
+
 __all__ = ["__version__", "detect", "evaluate", "index", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    # Not imported at once: the workers that read files start many times, and need none of it.
+    if name not in __all__:
+        raise AttributeError(f"module 'medudl' has no attribute {name!r}")
+    from medudl import api
+
+    return getattr(api, name)

@@ -73,6 +73,7 @@ class Data(Settings):
     crop_foreground: bool = False  # cut to the foreground's bounding box before crop/pad
     foreground: Literal["none", "body", "brain", "file"] = "body"
     foreground_file: str | None = None  # pattern below the cohort's root, as in `index --pattern`
+    outside: Literal["keep", "zero"] = "keep"  # what lies outside the foreground; zero: as after skull-stripping
     n4: bool = False  # N4 bias field correction (SimpleITK)
     intensity: Intensity | dict[str, Intensity] = Intensity()  # one for all, or one a channel
     healthy_labels: list[str] = []  # labels that count as healthy; empty: every case without a lesion mask

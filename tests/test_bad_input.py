@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +36,6 @@ def medudl(*args: str | Path, cwd: Path | None = None) -> Outcome:
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    import resource
-
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return Outcome(process.returncode, err, out, peak)
 
@@ -100,15 +100,13 @@ def test_an_unknown_key_names_the_nearest(text: str, nearest: str, tmp_path: Pat
 
 def test_hostile_ids_stay_inside(tmp_path: Path) -> None:
     """30 hostile PatientIDs and UIDs: everything written lies in OUT, and no name is one that a system forbids."""
-    for number, hostile in enumerate(HOSTILE):
-        for index in range(2):
-            slice_ = ct_slice(index, patient=hostile, series=f"1.2.3.{number}", study=f"1.2.{number}")
-            if number % 2:
-                slice_.StudyInstanceUID = hostile[:64].replace("\\", "/") or "1.2"
-            import warnings
-
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pydicom warns of the invalid values that this test is about
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of the invalid values that this test is about
+        for number, hostile in enumerate(HOSTILE):
+            for index in range(3):
+                slice_ = ct_slice(index, patient=hostile, series=f"1.2.3.{number}", study=f"1.2.{number}")
+                if number % 2:
+                    slice_.StudyInstanceUID = hostile[:64].replace("\\", "/").encode("ascii", "ignore").decode() or "1.2"
                 save(slice_, tmp_path / "scans" / str(number) / f"{index}.dcm")
     before = set(tmp_path.rglob("*"))
     outcome = medudl("index", tmp_path / "scans", "-o", tmp_path / "out" / "cohort.csv", cwd=tmp_path)
