@@ -36,11 +36,12 @@ from medudl.training.screen import Screen
 from medudl.training.stop import StopSignals
 from medudl.training.trainer import Trainer
 
-# name, options, image shape, batch size: small networks, where a loop's own cost shows, and a usual one
+# name, options, image shape, batch size: small networks, where what a loop costs itself shows most
 CASES: list[tuple[str, dict[str, Any], tuple[int, ...], int]] = [
+    ("autoencoder", {"latent": 16, "width": 8, "levels": 2}, (1, 28, 28), 16),
     ("autoencoder", {"latent": 32, "width": 16, "levels": 3}, (1, 64, 64), 16),
     ("denoising_autoencoder", {"width": 16, "levels": 3}, (3, 96, 96), 16),
-    ("denoising_autoencoder", {"width": 64, "levels": 4}, (1, 128, 128), 4),
+    ("denoising_autoencoder", {"width": 32, "levels": 3}, (1, 64, 64), 16),
 ]
 GOAL = 1.05
 
