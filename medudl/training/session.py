@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,13 @@ def train(config: Config, plan: Plan, out: Path, *, resume: bool, progress: bool
     with Screen(fabric.is_global_zero, progress) as screen:
         _tell_notes(screen, plan.notes)
         run = _run_folder(fabric, config, plan, out, resume)
-        random_state.seed(config.train.seed)
-        loaders = _data(fabric, run, plan, screen)
-        trainer = _trainer(fabric, run, *loaders)
-        state = load_checkpoint(run.path / "checkpoint", screen.tell) if resume else None
-        with StopSignals() as stop:
+        with _removed_if_it_never_begins(run, fabric.is_global_zero and not resume):
+            random_state.seed(config.train.seed)
+            loaders = _data(fabric, run, plan, screen)
+            trainer = _trainer(fabric, run, *loaders)
+            state = load_checkpoint(run.path / "checkpoint", screen.tell) if resume else None
             _begin(trainer, state, screen)
+        with StopSignals() as stop:
             with closing(Log(run.path, trainer.at.step, written=fabric.is_global_zero)) as log:
                 trainer(log, screen, stop)
         screen.tell(
@@ -52,6 +54,17 @@ def train(config: Config, plan: Plan, out: Path, *, resume: bool, progress: bool
         )
     fabric.barrier()
     return Run.open(out)
+
+
+@contextmanager
+def _removed_if_it_never_begins(run: Run, ours: bool) -> Iterator[None]:
+    """A training that cannot begin leaves no folder, so that the same command works once the cause is mended."""
+    try:
+        yield
+    except BaseException:
+        if ours:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def _run_folder(fabric: Fabric, config: Config, plan: Plan, out: Path, resume: bool) -> Run:

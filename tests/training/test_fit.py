@@ -132,6 +132,7 @@ def test_no_room_is_told_before_it_starts(cohort: Cohort, tmp_path: Path, monkey
     assert shutil.disk_usage("/").free == 20_000
     with pytest.raises(UserError, match="needs .* kB there and 20 kB are free; make room"):
         fit(config(), cohort, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists(), "what cannot begin leaves nothing"
 
 
 def test_a_disk_that_fills_up_keeps_the_checkpoint(cohort: Cohort, whole: Run, tmp_path: Path) -> None:
