@@ -1,6 +1,6 @@
 """Seconds and MB that `medudl index` takes to refuse each kind of bad input (goal: 3 s, 400 MB).
 
-    python benchmarks/bad_input.py
+python benchmarks/bad_input.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,9 @@ def _train_one(config: Config, cohort: Cohort, out: Path, resume: bool, progress
     from medudl.training.train import fit
 
     run = fit(config, cohort, out, resume=resume, progress=progress)
-    if "anomaly" in run.method().verbs():
+    # Under torchrun or SLURM every rank comes here; the first one measures and writes.
+    first = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+    if first and "anomaly" in run.method().verbs():
         calibrate(run)
 
 

@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 # typer exports BadParameter but not its base, whose package name differs between typer's versions.
-UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Where to write.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `medudl train` writes it.")]
@@ -49,23 +49,25 @@ def _common(
 
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files: DICOM, NIfTI, PNG, npz ...")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Folders or files: DICOM, NIfTI, PNG, npz ...")
+    ],
     out: Out = Path("cohort.csv"),
     pattern: Annotated[
-        Optional[list[str]],
-        typer.Option(help='Where names stand in a path: "{subject}/{study}/{contrast}.nii.gz", or a regex with groups.'),
+        list[str] | None,
+        typer.Option(
+            help='Where names stand in a path: "{subject}/{study}/{contrast}.nii.gz", or a regex with groups.'
+        ),
     ] = None,
     masks: Annotated[
-        Optional[list[str]], typer.Option(help='Lesion masks, by pattern: "{subject}/{study}/mask.nii.gz".')
+        list[str] | None, typer.Option(help='Lesion masks, by pattern: "{subject}/{study}/mask.nii.gz".')
     ] = None,
     labels: Annotated[
-        Optional[Path], typer.Option(help="CSV with subject, study, series or path, and label (and split).")
+        Path | None, typer.Option(help="CSV with subject, study, series or path, and label (and split).")
     ] = None,
-    split: Annotated[Optional[str], typer.Option(help="Shares of train/val/test by patient, such as 70/15/15.")] = None,
+    split: Annotated[str | None, typer.Option(help="Shares of train/val/test by patient, such as 70/15/15.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
-    contrast: Annotated[
-        Optional[list[str]], typer.Option(help='Name a contrast by its description: "regex=T1c".')
-    ] = None,
+    contrast: Annotated[list[str] | None, typer.Option(help='Name a contrast by its description: "regex=T1c".')] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 1 when anything is wrong with any file.")] = False,
 ) -> None:
     """Make cohort.csv: what scans there are, and what is wrong with them, in plain words."""
@@ -84,10 +86,10 @@ def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a config that comes with medudl.")],
     cohort: Annotated[Path, typer.Option(help="cohort.csv, as `medudl index` writes it.")],
     out: Out,
-    set_: Annotated[Optional[list[str]], typer.Option("--set", help="method.latent=32, train.steps=500 ...")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="method.latent=32, train.steps=500 ...")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a stopped run.")] = False,
-    folds: Annotated[Optional[int], typer.Option(min=2, help="Train K runs, each patient held out once.")] = None,
-    leave_out: Annotated[Optional[str], typer.Option(help="Hold this subject out of training, for testing.")] = None,
+    folds: Annotated[int | None, typer.Option(min=3, help="Train K runs, each patient held out once.")] = None,
+    leave_out: Annotated[str | None, typer.Option(help="Hold this subject out of training, for testing.")] = None,
 ) -> None:
     """Train a method; learn its healthy thresholds on held-out healthy scans."""
     from medudl import api
@@ -101,7 +103,7 @@ def detect(
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="cohort.csv, a folder, or one file.")],
     out: Out,
     dicom: Annotated[bool, typer.Option(help="Write a DICOM Parametric Map and a Segmentation too.")] = False,
-    split: Annotated[Optional[str], typer.Option(help="Only this split of the cohort.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of the cohort.")] = None,
     device: Device = "auto",
 ) -> None:
     """Anomaly maps in the geometry of each scan, and scores.csv."""
@@ -114,7 +116,7 @@ def detect(
 def evaluate(
     run: RunFolder,
     out: Out,
-    cohort: Annotated[Optional[Path], typer.Option(help="Default: the cohort that the run was trained from.")] = None,
+    cohort: Annotated[Path | None, typer.Option(help="Default: the cohort that the run was trained from.")] = None,
     split: Annotated[str, typer.Option(help="The split to evaluate on.")] = "test",
     device: Device = "auto",
 ) -> None:
@@ -129,7 +131,7 @@ def evaluate(
 @app.command()
 def demo(
     out: Out = Path("demo"),
-    data: Annotated[Optional[Path], typer.Option(help="Your own folder of scans instead of the phantoms.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Your own folder of scans instead of the phantoms.")] = None,
     config: Annotated[str, typer.Option(help="A YAML file, or the name of a config.")] = "demo/denoising_autoencoder",
     seed: Annotated[int, typer.Option(help="Seed of phantoms and training.")] = 0,
 ) -> None:
@@ -140,11 +142,15 @@ def demo(
 
 
 def main() -> None:
-    """Entry point: bad input is one line and exit code 2; Ctrl-C is 130."""
+    """Entry point: bad input is one line and exit code 2; a stop by Ctrl-C is 130, by SIGTERM 143."""
+    from medudl.training.stop import Stopped
+
     try:
         code = app(standalone_mode=False)
     except UserError as error:
         _fail(str(error), 2)
+    except Stopped as stop:
+        _fail(str(stop), stop.code)
     except UsageError as error:
         _fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):

@@ -53,6 +53,7 @@ class Augment(Settings):
 
     @property
     def active(self) -> bool:
+        """Whether anything is changed at all."""
         return self != Augment()
 
 
@@ -81,7 +82,7 @@ class Data(Settings):
     lesion_margin: int = Field(1, ge=0)
     min_foreground: float = Field(0.02, ge=0, le=1)  # a training slice or patch holds at least this share
     augment: Augment = Augment()
-    cache: str | None = None  # folder; default: .medudl_cache beside cohort.csv
+    cache: str | None = None  # folder; default: .medudl_cache beside the run folder
     cache_workers: int = Field(2, ge=1)
 
     @model_validator(mode="after")
@@ -118,7 +119,7 @@ class Optimiser(Settings):
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, float] = (0.9, 0.999)  # sgd: the first is its momentum
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine", "linear"] = "constant"  # cosine and linear fall to 0 at the last step
     warmup: int = Field(0, ge=0)  # steps from 0 to lr

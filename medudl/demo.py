@@ -41,11 +41,21 @@ def demo(out: Path, *, data: Path | None, config: str, seed: int) -> None:
     print(f"The whole way took {(time.monotonic() - begun) / 60:.1f} minutes.")
 
 
-def phantoms(out: Path, *, seed: int, train: int = TRAIN, val: int = VAL, test: int = TEST, kind: int = PER_KIND) -> None:
+def phantoms(
+    out: Path, *, seed: int, train: int = TRAIN, val: int = VAL, test: int = TEST, kind: int = PER_KIND
+) -> None:
     """Healthy phantoms for training, thresholds and testing; patients with lesions for testing only."""
     from medudl.data.phantom import make_cohort
 
-    make_cohort(out, healthy=train + val + test, lesions_per_kind=kind, seed=seed, workers=2, progress=_shown("phantoms"), ct_dicom=False)
+    make_cohort(
+        out,
+        healthy=train + val + test,
+        lesions_per_kind=kind,
+        seed=seed,
+        workers=2,
+        progress=_shown("phantoms"),
+        ct_dicom=False,
+    )
     table = out / "labels.csv"
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))

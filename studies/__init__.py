@@ -1,0 +1,1 @@
+"""Open questions with a fixed protocol: `make study NAME=...`."""

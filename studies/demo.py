@@ -1,8 +1,9 @@
 """Study `demo`: does the model of `make demo` beat every trivial map on phantoms it has not seen?
 
-Protocol, fixed before the first run: phantoms, settings, filter and score of `medudl demo` as they are; seeds 0, 1, 2 draw
-phantoms and training alike; measure: AP over the brain voxels of the lesion patients, the model against the
-best of the trivial maps (best on the same scans, which favours the baseline), intervals by patient bootstrap as in the report.
+Protocol, fixed before the first run: phantoms, settings, filter and score of `medudl demo` as they are; seeds 0, 1, 2
+draw phantoms and training alike; measure: AP over the brain voxels of the lesion patients, the model against the best
+of the trivial maps (best on the same scans, which favours the baseline), intervals by patient bootstrap as in the
+report.
 Goal: the difference's interval excludes 0, in every seed. CPU size = GPU size: 3 x 6 minutes on two cores.
 
     make study NAME=demo

@@ -25,7 +25,8 @@ def code_hash() -> str:
 def run(jobs: Iterable[Job], work: Callable[[Job, Path], Mapping[str, Any]], out: Path) -> list[dict[str, Any]]:
     """Do every job that has no JSON yet; return all results in order.
 
-    work(job, folder) -> figures. A job done by other code is kept, and its JSON tells the hash: remove the file to run it again.
+    work(job, folder) -> figures. A job done by other code is kept, and its JSON tells the hash: remove the file to run
+    it again.
     """
     out.mkdir(parents=True, exist_ok=True)
     results = []

@@ -20,7 +20,9 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def ct_slice(index: int, *, patient: str = "P1", rows: int = 16, series: str = "1.2.3.4", study: str = "1.2.3") -> FileDataset:
+def ct_slice(
+    index: int, *, patient: str = "P1", rows: int = 16, series: str = "1.2.3.4", study: str = "1.2.3"
+) -> FileDataset:
     """One valid CT slice, 1 mm apart from the next, with the canary name in every tag that takes free text."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
@@ -46,7 +48,13 @@ def ct_slice(index: int, *, patient: str = "P1", rows: int = 16, series: str = "
 
 def plant_canary(slice_: Dataset) -> None:
     """A patient's name in 20 tags."""
-    for keyword in ("PatientName", "OtherPatientNames", "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName"):
+    for keyword in (
+        "PatientName",
+        "OtherPatientNames",
+        "ReferringPhysicianName",
+        "PerformingPhysicianName",
+        "OperatorsName",
+    ):
         setattr(slice_, keyword, CANARY)
     for keyword in (
         "PatientComments", "InstitutionName", "StationName", "AccessionNumber", "StudyID", "StudyDescription",
@@ -110,7 +118,9 @@ def _nested_sequences(folder: Path) -> Path:
     slice_ = ct_slice(0)
     save(slice_, folder / "nested.dcm")
     data = (folder / "nested.dcm").read_bytes()
-    opened = struct.pack("<HH2s2xL", 0x0008, 0x1140, b"SQ", 0xFFFFFFFF) + struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    opened = struct.pack("<HH2s2xL", 0x0008, 0x1140, b"SQ", 0xFFFFFFFF) + struct.pack(
+        "<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
     head = data[: 132 + 12 + struct.unpack("<L", data[140:144])[0]]
     (folder / "nested.dcm").write_bytes(head + opened * 1000)
     return folder

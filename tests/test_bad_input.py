@@ -14,7 +14,9 @@ import pytest
 from bad_inputs import CANARY, FOLDERS, HOSTILE, ct_slice, plant_canary, save
 
 MEMORY_MB = 400
-HANG_S = 60  # not a speed claim (benchmarks/bad_input.py prints the seconds): a bomb that is parsed would run for minutes
+HANG_S = (
+    60  # not a speed claim (benchmarks/bad_input.py prints the seconds): a bomb that is parsed would run for minutes
+)
 
 
 @dataclass
@@ -106,7 +108,9 @@ def test_hostile_ids_stay_inside(tmp_path: Path) -> None:
             for index in range(3):
                 slice_ = ct_slice(index, patient=hostile, series=f"1.2.3.{number}", study=f"1.2.{number}")
                 if number % 2:
-                    slice_.StudyInstanceUID = hostile[:64].replace("\\", "/").encode("ascii", "ignore").decode() or "1.2"
+                    slice_.StudyInstanceUID = (
+                        hostile[:64].replace("\\", "/").encode("ascii", "ignore").decode() or "1.2"
+                    )
                 save(slice_, tmp_path / "scans" / str(number) / f"{index}.dcm")
     before = set(tmp_path.rglob("*"))
     outcome = medudl("index", tmp_path / "scans", "-o", tmp_path / "out" / "cohort.csv", cwd=tmp_path)

@@ -102,7 +102,9 @@ def test_readers_and_index_do_without_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, medudl.data.inputs, medudl.data.index, medudl.data.read, medudl.run, medudl.config, medudl.api\n"
+    code = (
+        "import sys, medudl.data.inputs, medudl.data.index, medudl.data.read, medudl.run, medudl.config, medudl.api\n"
+    )
     code += "sys.exit(', '.join({'torch', 'monai', 'lightning_fabric'} & sys.modules.keys()) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

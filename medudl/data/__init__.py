@@ -1,1 +1,1 @@
-"""From files to batches. Index and readers import neither torch nor MONAI: bad input is told before either is loaded."""
+"""From files to batches. Index and readers import neither torch nor MONAI: bad input is told before either loads."""

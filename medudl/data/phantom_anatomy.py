@@ -91,9 +91,8 @@ def to_standard(rng: np.random.Generator, anatomy: Anatomy, axes: Sequence[Array
     unit = [(axis + 120.0) / 240.0 for axis in axes]
     x, y, z = np.meshgrid(
         *(axis - move for axis, move in zip(axes, anatomy.shift + (0, 0, -HEAD_CENTRE), strict=True)),
-        indexing="ij", sparse=True,
+        indexing="ij",
+        sparse=True,
     )
     turn = rotation(anatomy.angles).T / anatomy.scale[:, None]
-    return np.stack(
-        [row[0] * x + row[1] * y + row[2] * z + DEFORMATION * smooth_field(rng, unit) for row in turn]
-    )
+    return np.stack([row[0] * x + row[1] * y + row[2] * z + DEFORMATION * smooth_field(rng, unit) for row in turn])

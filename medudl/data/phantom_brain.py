@@ -111,7 +111,8 @@ def _nuclei(p: Array, width: float) -> Layers:
     pallidum = ellipsoid(q, (20.5, 2, 0), (4.0, 8.5, 6.5))
     caudate = smooth_union(
         ellipsoid(q, (13.5, 23, 8), (5.0, 9, 9)),
-        tube(q, [(14, 22, 13, 4.5), (17, 4, 21, 3.2), (20, -16, 21, 2.2), (24, -30, 14, 1.5)]), 4.0,
+        tube(q, [(14, 22, 13, 4.5), (17, 4, 21, 3.2), (20, -16, 21, 2.2), (24, -30, 14, 1.5)]),
+        4.0,
     )
     thalamus = smooth_union(ellipsoid(q, (8.5, -10, 5), (6.0, 11, 8)), ellipsoid(q, (13, -21, 5), (7.5, 9, 8)), 5.0)
     return [
@@ -133,7 +134,8 @@ def _ventricles(p: Array, anatomy: Anatomy) -> Array:
     # Radii grow by (v - 1) of a typical 4.5 mm; the septum keeps the two sides apart.
     shape = np.maximum(shape - 4.5 * (v - 1.0), 0.9 - q[0])
     third = ellipsoid(q, (0, -9, 1), (1.15 * anatomy.third, 14, 10))
-    return np.minimum(shape, third)
+    whole: Array = np.minimum(shape, third)
+    return whole
 
 
 def _ventricle_layers(p: Array, ventricle: Array, anatomy: Anatomy, width: float) -> Layers:

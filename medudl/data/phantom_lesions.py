@@ -38,7 +38,8 @@ class Mass:
         q = p - self.centre[:, None]
         r2 = (q * q).sum(0)
         pull = self.push * np.exp(-r2 / (2 * (1.5 * self.radius) ** 2)) * (depth / 15.0).clip(0, 1)
-        return p - pull * q
+        before: Array = p - pull * q
+        return before
 
 
 def draw_mass(rng: np.random.Generator, kind: str, p: Array, brain: Brain) -> Mass | None:

@@ -75,8 +75,10 @@ def draw_scanner(rng: np.random.Generator) -> Scanner:
         protocols=protocols,
         scale={name: float(np.exp(rng.uniform(np.log(120), np.log(700)))) for name in protocols},
         shading={name: strength * float(rng.uniform(0.05, 0.11)) for name in protocols},
-        noise={name: float(rng.uniform(*span)) for name, span in
-               {"T1": (0.015, 0.04), "T2": (0.02, 0.05), "FLAIR": (0.025, 0.06)}.items()},
+        noise={
+            name: float(rng.uniform(*span))
+            for name, span in {"T1": (0.015, 0.04), "T2": (0.02, 0.05), "FLAIR": (0.025, 0.06)}.items()
+        },
         ct_noise=float(rng.uniform(2.5, 4.5)),
         cupping=float(rng.uniform(0, 3)),
     )
@@ -88,8 +90,9 @@ def rician(rng: np.random.Generator, signal: Array, sigma: float) -> Array:
     return np.asarray(np.hypot(real, sigma * rng.standard_normal(signal.shape)))
 
 
-def mr_images(rng: np.random.Generator, fractions: Array, tissues: Mapping[str, Tissue], scanner: Scanner,
-              axes: Sequence[Array]) -> dict[str, Array]:
+def mr_images(
+    rng: np.random.Generator, fractions: Array, tissues: Mapping[str, Tissue], scanner: Scanner, axes: Sequence[Array]
+) -> dict[str, Array]:
     """T1, T2 and FLAIR in stored units, from tissue shares (tissue, X, Y, Z) that mix as signals do.
 
         image = round(scale / S_white * Rician(bias * (1 + texture) * |sum_t f_t S_t|))
@@ -113,8 +116,9 @@ def mr_images(rng: np.random.Generator, fractions: Array, tissues: Mapping[str, 
     return images
 
 
-def ct_image(rng: np.random.Generator, fractions: Array, tissues: Mapping[str, Tissue], scanner: Scanner,
-             beside_bone: Array) -> Array:
+def ct_image(
+    rng: np.random.Generator, fractions: Array, tissues: Mapping[str, Tissue], scanner: Scanner, beside_bone: Array
+) -> Array:
     """CT in HU: shares mix linearly, plus cupping beside the skull and Gaussian noise; whole HU in [-1024, 3071].
 
     beside_bone: (X, Y, Z) 1 at the inner table, falling inwards, 0 outside the brain's cavity.

@@ -38,8 +38,13 @@ class Subject:
     scanner: Scanner
 
 
-def make_subject(seed: int | np.random.SeedSequence, *, lesion: str | None = None, shape: Sequence[int] = SHAPE,
-                 spacing: Sequence[float] = SPACING) -> Subject:
+def make_subject(
+    seed: int | np.random.SeedSequence,
+    *,
+    lesion: str | None = None,
+    shape: Sequence[int] = SHAPE,
+    spacing: Sequence[float] = SPACING,
+) -> Subject:
     """Make one phantom.
 
     The same seed with and without a lesion is the same head in the same scanner, pushed aside by the lesion.
@@ -86,8 +91,15 @@ def _grid(shape: Sequence[int], spacing: Sequence[float]) -> tuple[list[Array], 
     return axes, affine
 
 
-def _paint(p: Array, anatomy: Anatomy, shape: tuple[int, ...], parts: int, width: float, lesion: str | None,
-           rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_], Array]:
+def _paint(
+    p: Array,
+    anatomy: Anatomy,
+    shape: tuple[int, ...],
+    parts: int,
+    width: float,
+    lesion: str | None,
+    rng: np.random.Generator,
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_], Array]:
     """Shares of the tissues in each voxel, brain mask, lesion mask, and closeness to the skull."""
     size = int(np.prod(shape))
     inner = cavity(p).ravel()

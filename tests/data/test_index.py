@@ -107,9 +107,7 @@ def test_copies_are_noted_and_leaks_are_errors(tmp_path: Path) -> None:
     picture(tmp_path / "val" / "b1.png", 1)
     picture(tmp_path / "val" / "a2.png", 2)
     pattern = r"{split}/{subject:[a-z]}*.png"
-    with pytest.raises(
-        LeakError, match=r"1 patient .*\(a\).*apart by the {subject} of pattern.*leaks\.csv"
-    ) as error:
+    with pytest.raises(LeakError, match=r"1 patient .*\(a\).*apart by the {subject} of pattern.*leaks\.csv") as error:
         index([tmp_path], tmp_path / "out" / "cohort.csv", patterns=[pattern])
     assert [leak.name for leak in error.value.leaks] == ["a", "train/a1.png = val/b1.png"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cohort.leaks.csv"]

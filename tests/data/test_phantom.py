@@ -27,7 +27,6 @@ SMALL = {"shape": (64, 64, 14), "spacing": (3.4, 3.4, 10.0)}
 SAMPLES = Path(__file__).parents[2] / "sample_data"
 
 
-
 @pytest.fixture(scope="module")
 def head() -> Subject:
     return make_subject(1)

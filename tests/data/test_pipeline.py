@@ -108,11 +108,14 @@ def test_nearest_keeps_labels_and_fill_marks_what_was_not_reached(tmp_path: Path
     assert back.dtype == np.uint8 and set(np.unique(back)) == {1, 2, 3, 9}
 
 
-def test_padding_is_the_scan_s_own_air_and_absent_voxels_are_no_foreground(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "shape", [{"size": [40, 40]}, {"view": "patches", "size": [4, 40, 40]}], ids=["slices", "patches"]
+)
+def test_padding_is_the_scan_s_own_air_and_absent_voxels_are_no_foreground(tmp_path: Path, shape: dict) -> None:
     voxels = head() - 1000
-    _, made = prepared(tmp_path, UPRIGHT, voxels, size=[40, 40], intensity={"kind": "window", "low": -1000, "high": 0},
-                       foreground="body")  # fmt: skip
-    assert made.image[0, :, 0, 0] == pytest.approx((voxels.min() + 1000) / 1000, abs=1e-6)
+    window = {"kind": "window", "low": -900, "high": 0}
+    _, made = prepared(tmp_path, UPRIGHT, voxels, intensity=window, foreground="body", **shape)
+    assert made.image[0, :, 0, 0] == pytest.approx((voxels.min() + 900) / 900, abs=1e-6)
     assert not made.foreground[0, :, :2].any() and made.foreground.any()
 
 

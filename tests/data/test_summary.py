@@ -18,16 +18,18 @@ def printed(cohort: Cohort) -> str:
 
 def mr(subject: str, study: str, contrast: str, **more: str) -> Series:
     return Series(
-        subject, study, f"{subject}{study}{contrast}", "MR", contrast, f"{subject}/{contrast}.nii", "nifti", (256, 256, 22),
-        (0.8, 0.8, 6.5), "LPS", **more,
+        subject, study, f"{subject}{study}{contrast}", "MR", contrast, f"{subject}/{contrast}.nii", "nifti",
+        (256, 256, 22), (0.8, 0.8, 6.5), "LPS", **more,
     )  # fmt: skip
 
 
 def test_counts_contrasts_sizes_labels_and_problems() -> None:
     rows = [
-        mr("A", "1", "T1", label="healthy", split="train", mask="m"), mr("A", "1", "FLAIR", label="healthy", split="train"),
+        mr("A", "1", "T1", label="healthy", split="train", mask="m"),
+        mr("A", "1", "FLAIR", label="healthy", split="train"),
         mr("A", "2", "T1", label="healthy", split="train"), mr("B", "1", "T1", label="tumour", split="test"),
-        Series("C", modality="", path="c[1].nii", problems="truncated", shape=(10, 10, 4), spacing=(1, 1, 3), label="tumour"),
+        Series("C", modality="", path="c[1].nii", problems="truncated", shape=(10, 10, 4), spacing=(1, 1, 3),
+               label="tumour"),
         mr("D", "1", "T1", problems="note: the same voxels as A/T1.nii"),
     ]  # fmt: skip
     meta = {"problems": ["notes.dcm: not a DICOM file"], "notes": ["3 files fit no pattern"],
