@@ -1,6 +1,6 @@
 """Shuffled slices per second, and the memory they take: medudl's cache and loader beside MONAI's datasets.
 
-    python benchmarks/data.py [--volumes 40] [--depth 48] [--side 160] [--batch 16] [--rounds 5] [--workers 0 2]
+    python benchmarks/data.py [--volumes 40] [--depth 48] [--side 160] [--batch 16] [--rounds 3] [--workers 0 2]
 
 Synthetic volumes of three contrasts (NIfTI, int16) go through the same steps in each: read, turn to axial, stack the
 contrasts, map percentiles 0.5 and 99.5 to 0 and 1. Then batches of shuffled slices are drawn, as in training:
@@ -312,7 +312,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--depth", type=int, default=48)
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
