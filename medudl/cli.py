@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -145,6 +146,8 @@ def main() -> None:
     """Entry point: bad input is one line and exit code 2; a stop by Ctrl-C is 130, by SIGTERM 143."""
     from medudl.training.stop import Stopped
 
+    # Threads of torch that wait by spinning slow a shared machine down by a factor of four; read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(standalone_mode=False)
     except UserError as error:
