@@ -1,4 +1,4 @@
-"""The whole way by the real commands, on the phantoms that come with medudl: index, train, stop, resume, detect, evaluate."""
+"""The whole way by the real commands, on the phantoms that come with medudl."""
 
 from __future__ import annotations
 
