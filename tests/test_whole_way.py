@@ -13,6 +13,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from medudl.api import detect
+from medudl.errors import UserError
+
 ROOT = Path(__file__).parents[1]
 CONFIG = """
 method: {name: denoising_autoencoder, width: 4, levels: 2, norm: batch, residual: true}
@@ -71,6 +74,11 @@ def test_maps_lie_on_the_grid_of_the_scan(way: Path) -> None:
             np.testing.assert_allclose(made.affine, source.affine, atol=1e-3)
         about = json.loads(Path(str(path).replace(".nii.gz", ".json")).read_text())
         assert about["GeneratedBy"][0]["Name"] == "medudl" and about["Sources"] and about["Units"]
+
+
+def test_a_split_that_the_cohort_has_not_is_told(way: Path) -> None:
+    with pytest.raises(UserError, match=r"no scan of split test.*run/cohort\.csv"):
+        detect(way / "run", ROOT / "sample_data", way / "none", split="test", progress=False)
 
 
 def test_scores_explain_their_threshold(way: Path) -> None:

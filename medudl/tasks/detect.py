@@ -85,7 +85,13 @@ def key_of(run: Run, input: str | Path) -> Key | None:
 
 def _cases(run: Run, input: str | Path, split: str | None) -> tuple[Cohort, list[Case]]:
     cohort = open_input(input, key_of(run, input))
-    cohort = cohort if split is None else cohort.select({}, split)
+    if split is not None:
+        cohort = cohort.select({}, split)
+        if not len(cohort):
+            raise UserError(
+                f"{input}: holds no scan of split {split}; the splits of --leave-out and --folds stand in"
+                f" {run.path / 'cohort.csv'}"
+            )
     cases, notes = cases_of(cohort, run.config.data)
     if not cases:
         why = f" ({notes[0]})" if notes else ""

@@ -69,6 +69,12 @@ def choose_scans(config: Config, cohort: Cohort) -> Plan:
         notes = [*notes, *more]
     if not any(case.split for case in cases):
         raise UserError("the cohort has no splits; run `medudl index ... --split 70/15/15`, or train with --folds")
+    lacking = next((split for split, found in chosen.items() if not found), None)
+    if lacking is not None and config.data.lesion_free_slices:
+        raise UserError(
+            f"no scan with known lesion-free slices in the {lacking} split: that takes a lesion mask or a healthy label,"
+            " in two patients at least, one to train on and one to validate; add masks, or leave out another patient"
+        )
     if not chosen["train"]:
         raise UserError("no healthy scan in the train split; see the label and mask columns and data.healthy_labels")
     if not chosen["val"]:

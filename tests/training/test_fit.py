@@ -222,6 +222,7 @@ def test_what_moves_no_weight_may_change() -> None:
     ("splits", "data", "words"),
     [
         ("vvvv", {}, "no healthy scan in the train split"),
+        ("ttvv", {"lesion_free_slices": True}, "lesion-free slices in the train split.*two patients"),
         ("tttt", {}, "no healthy scan in the val split.*--split 70/15/15"),
         ("----", {}, "the cohort has no splits; run `medudl index ... --split 70/15/15`"),
         ("ttvv", {"where": {"modality": "CT"}}, "the cohort has no scan for data.where"),
