@@ -72,7 +72,7 @@ def choose_scans(config: Config, cohort: Cohort) -> Plan:
     lacking = next((split for split, found in chosen.items() if not found), None)
     if lacking is not None and config.data.lesion_free_slices:
         raise UserError(
-            f"no scan with known lesion-free slices in the {lacking} split: that takes a lesion mask or a healthy label,"
+            f"no scan with known lesion-free slices in the {lacking} split: they take a lesion mask or healthy label,"
             " in two patients at least, one to train on and one to validate; add masks, or leave out another patient"
         )
     if not chosen["train"]:

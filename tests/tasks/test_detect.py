@@ -141,7 +141,7 @@ def test_bad_requests_are_told_in_one_line(run, cohort, tmp_path):
         ((run.path, tmp_path / "none", tmp_path / "out"), {}, "no such file"),
         ((tmp_path, cohort, tmp_path / "out"), {}, "not a run"),
         ((run.path, cohort, tmp_path / "out"), {"dicom": True}, "--dicom needs DICOM input, and this is nifti"),
-        ((run.path, cohort, tmp_path / "out"), {"split": "holdout"}, "no scan that this run looks at"),
+        ((run.path, cohort, tmp_path / "out"), {"split": "holdout"}, "no scan of split holdout"),
     ]
     for arguments, options, words in cases:
         with pytest.raises(UserError, match=words) as caught:
