@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
 
 # Healthy patients to train on, to set the thresholds on, and to test on; and patients with each kind of lesion to test.
-TRAIN, VAL, TEST, PER_KIND = 40, 12, 12, 8
+TRAIN, VAL, TEST, PER_KIND = 40, 10, 8, 8
 LESIONS = "sub-{subject}/anat/sub-{subject}_desc-lesion_mask.nii.gz"
 
 
