@@ -81,7 +81,7 @@ def train(
     if folds is not None and leave_out is not None:
         raise UserError("--folds and --leave-out exclude each other: folds leave out every patient once")
     rows = Cohort.read(Path(cohort))
-    _check_method(settings)
+    check_method(settings)
 
     from medudl.training import folds as plan
 
@@ -94,7 +94,7 @@ def train(
         _train_one(settings, rows, Path(out), resume, progress)
 
 
-def _check_method(config: Config) -> None:
+def check_method(config: Config) -> None:
     """Options are told wrong before a folder is made or a scan is read."""
     from medudl.methods import method_class
     from medudl.registry import check_options

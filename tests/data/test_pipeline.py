@@ -204,6 +204,14 @@ def test_masks_known_empty_and_unknown(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pipeline.invert(sick, sick.mask, mode="nearest")[0], lesion > 0)
 
 
+def test_what_lies_outside_the_foreground_can_be_zeroed(tmp_path: Path) -> None:
+    _, kept = prepared(tmp_path / "kept", np.eye(4), foreground="body")
+    _, zeroed = prepared(tmp_path / "zeroed", np.eye(4), foreground="body", outside="zero")
+    outside = np.broadcast_to(~zeroed.foreground, zeroed.image.shape)
+    assert kept.image[outside].any() and not zeroed.image[outside].any()
+    np.testing.assert_array_equal(zeroed.image[~outside], kept.image[~outside])
+
+
 def test_foreground_from_a_file(tmp_path: Path) -> None:
     cohort, case = one(tmp_path, UPRIGHT)
     brain = np.zeros(head().shape, dtype=np.uint8)
