@@ -15,6 +15,7 @@ from medudl.errors import UserError
 if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
 
+SIDE = 96  # pixels of a slice in the demo's config
 # Healthy patients to train on, to set the thresholds on, and to test on; and patients with each kind of lesion to test.
 TRAIN, VAL, TEST, PER_KIND = 40, 10, 8, 8
 LESIONS = "sub-{subject}/anat/sub-{subject}_desc-lesion_mask.nii.gz"
@@ -72,10 +73,16 @@ def _own_scans(cohort: Cohort) -> list[str]:
     counts = cohort.table["contrast"].value_counts()
     contrast = str(counts.index[0])
     modalities = set(cohort.table.loc[cohort.table["contrast"] == contrast, "modality"])
+    rows = [row for row in cohort.series() if row.contrast == contrast and row.shape]
+    view = max(n * mm for row in rows for n, mm in zip(row.shape, row.spacing, strict=True))
+    pixel = max(view / SIDE, min(min(row.spacing) for row in rows))
     window = "{kind: window, low: -200, high: 300}" if modalities == {"CT"} else "{kind: percentile}"
     print(f"Training on the most frequent contrast: {contrast or '(none named)'}, {counts.iloc[0]} series.")
     return [
         "data.channels=[]",
+        "data.grid=null",
+        f"data.spacing=[null, {pixel:.4g}, {pixel:.4g}]",
+        "data.outside=keep",
         f"data.where={{contrast: '{contrast}'}}",
         "data.foreground=body",
         "data.foreground_file=null",
