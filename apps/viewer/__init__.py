@@ -1,0 +1,1 @@
+"""The viewer: a Streamlit app around a component that holds whole volumes in the browser."""

@@ -1,0 +1,49 @@
+"""What the pages and the routes of one viewer share: its settings, and which volumes may be asked for. No user state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apps.viewer.source import Sources
+from apps.viewer.store import Store
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `medudl view` was told.
+
+    folder: nothing outside it is shown. private: no patient identity on any page. cache_bytes: decoded volumes kept.
+    """
+
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int = 8501
+    private: bool = True
+    cache_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True)
+class House:
+    """One viewer: made once at start, read by every session."""
+
+    settings: Settings
+    sources: Sources = field(default_factory=Sources)
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "store", Store(self.settings.cache_bytes))
+
+
+_open: list[House] = []
+
+
+def open_house(settings: Settings) -> House:
+    """Make this process the viewer of settings.folder; a test may open another after it."""
+    _open[:] = [House(settings)]
+    return _open[0]
+
+
+def house() -> House:
+    """The viewer of this process."""
+    return _open[0]
