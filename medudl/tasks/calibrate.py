@@ -16,15 +16,14 @@ from medudl.config import Data, Detect
 from medudl.data.cases import cases_of, training_cases
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
-from medudl.metrics.intervals import bootstrap, clopper_pearson, poisson_interval, resamples
+from medudl.metrics.intervals import clopper_pearson
 from medudl.metrics.thresholds import conformal, patient_weights, percentile
 from medudl.metrics.voxels import Counts, Tally, count
 from medudl.run import Run
+from medudl.tasks.curve import SEED, areas_per_scan, curve, origin, thresholds
 from medudl.tasks.detector import Detector, shown
-from medudl.tasks.postprocess import unusual
 
 FILE = "calibration.json"
-REPEATS, SEED = 2000, 0
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,23 @@ def calibrate(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     detector = Detector(run, device)
-    scans, threshold = measure(detector, cohort or run.cohort(), split, progress)
-    result = summary(scans, threshold, detector.settings)
+    measured = measure(detector, cohort or run.cohort(), split, progress)
+    result = summary(measured.scans, measured.threshold, detector.settings, measured.curve)
     run.write_json(FILE, result)
     return result
 
 
-def measure(detector: Detector, cohort: Cohort, split: str, progress: bool) -> tuple[list[Healthy], float | None]:
-    """Score every healthy scan of `split`; the voxel threshold follows from all of them together."""
+@dataclass(frozen=True)
+class Measured:
+    """The held-out healthy scans, the voxel threshold (None without any), and the areas at other thresholds."""
+
+    scans: list[Healthy]
+    threshold: float | None
+    curve: list[dict[str, Any]]
+
+
+def measure(detector: Detector, cohort: Cohort, split: str, progress: bool) -> Measured:
+    """Score every healthy scan of `split`; the voxel thresholds follow from all of them together."""
     data, settings = detector.data, detector.settings
     cases, _ = training_cases(cases_of(cohort.select({}, split), data)[0], data)
     found: list[Healthy] = []
@@ -73,10 +81,14 @@ def measure(detector: Detector, cohort: Cohort, split: str, progress: bool) -> t
             keep(Path(folder) / f"{len(found)}.npy", np.where(scan.inside, scan.smooth, 0))
             found.append(Healthy(case.id, case.subject, scan.score, 0, part))
         if not found:
-            return [], None
-        threshold = Tally(counts, [0] * len(counts), 1).percentile(settings.voxel_percentile)
-        areas = [unusual(np.load(Path(folder) / f"{i}.npy"), threshold, settings)[1] for i in range(len(found))]
-    return [replace(scan, areas=number) for scan, number in zip(found, areas, strict=True)], threshold
+            return Measured([], None, [])
+        tally = Tally(counts, [0] * len(counts), 1)
+        levels = thresholds(tally, settings.voxel_percentile)
+        maps = (np.load(Path(folder) / f"{i}.npy") for i in range(len(found)))
+        rows, areas = curve(maps, [scan.subject for scan in found], levels, settings.min_voxels)
+    own = next(place for place, (percent, _) in enumerate(levels) if percent == settings.voxel_percentile)
+    scans = [replace(scan, areas=int(number)) for scan, number in zip(found, areas[:, own], strict=True)]
+    return Measured(scans, levels[own][1], rows)
 
 
 def lesion_free(case: str, mask: NDArray[np.bool_] | None, data: Data) -> NDArray[np.bool_]:
@@ -97,14 +109,20 @@ def keep(path: Path, array: NDArray[np.float32]) -> None:
         raise UserError(f"{path.parent}: no room for maps ({error.strerror}); free some, or set TMPDIR") from None
 
 
-def summary(scans: Sequence[Healthy], voxel_threshold: float | None, settings: Detect) -> dict[str, Any]:
-    """The content of calibration.json, from the held-out healthy scans; thresholds are None without any."""
+def summary(
+    scans: Sequence[Healthy], voxel_threshold: float | None, settings: Detect, curve: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """The content of calibration.json, from the held-out healthy scans; thresholds are None without any.
+
+    curve: areas per healthy scan at other voxel thresholds, as `tasks.curve.curve` gives them.
+    """
     if not scans:
         text = (
             "There is no held-out healthy scan, so no threshold: maps and scores are given, nothing is flagged."
             " Put healthy patients into the val split."
         )
-        return {"n_scans": 0, "n_patients": 0, "scan": None, "voxel": None, "areas": None, "scans": [], "text": text}
+        return {"n_scans": 0, "n_patients": 0, "scan": None, "voxel": None, "areas": None, "curve": None, "scans": [],
+                "text": text}  # fmt: skip
     scores, patients = [s.score for s in scans], [s.subject for s in scans]
     weights, n = patient_weights(patients)
     chosen = conformal(scores, patients, settings.alpha)
@@ -120,7 +138,8 @@ def summary(scans: Sequence[Healthy], voxel_threshold: float | None, settings: D
         "alpha_reached": chosen.reached,
         "percentile_threshold": percentile(scores, patients, settings.alpha),
     }
-    areas = _areas(scans, weights, n)
+    areas = areas_per_scan([s.areas for s in scans], patients)
+    part = any(s.part for s in scans)
     voxel = {"threshold": voxel_threshold, "percentile": settings.voxel_percentile, "min_voxels": settings.min_voxels}
     return {
         "n_scans": len(scans),
@@ -128,23 +147,11 @@ def summary(scans: Sequence[Healthy], voxel_threshold: float | None, settings: D
         "scan": scan,
         "voxel": voxel,
         "areas": areas,
+        "curve": {"points": list(curve), "text": origin(n, part)} if curve else None,
         "scans": [asdict(s) for s in scans],
         "seed": SEED,
-        "text": _words(scan, areas, n, any(s.part for s in scans)),
+        "text": _words(scan, areas, n, part),
     }
-
-
-def _areas(scans: Sequence[Healthy], weights: NDArray[np.float64], n: int) -> dict[str, Any]:
-    """Unusual areas per healthy scan with an interval by patient; the exact Poisson one where not a single is seen."""
-    numbers = np.array([s.areas for s in scans], float)
-    subjects, place = np.unique([s.subject for s in scans], return_inverse=True)
-    per_patient = np.bincount(place, weights * numbers * n, len(subjects))
-    if not numbers.any():
-        return {"per_healthy_scan": 0.0, "low": 0.0, "high": poisson_interval(0, n)[1], "interval": "exact Poisson"}
-    drawn = resamples(np.zeros(n), REPEATS, SEED)
-    made = bootstrap(float(per_patient.mean()), drawn @ per_patient / n, n).as_dict()
-    rate = {"per_healthy_scan": made["value"], "low": made["low"], "high": made["high"]}
-    return {**rate, "interval": "bootstrap by patient"}
 
 
 def _words(scan: dict[str, Any], areas: dict[str, Any], n: int, part: bool) -> str:
