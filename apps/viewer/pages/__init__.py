@@ -1,0 +1,1 @@
+"""The pages of the viewer: each module has `page()`, which draws it."""
