@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
@@ -16,6 +17,7 @@ from medudl.metrics.thresholds import patient_weights
 from medudl.metrics.voxels import Tally
 
 REPEATS, SEED = 2000, 0
+FEW = 100  # areas in all scans together: with more, a Poisson interval is the narrower one
 # Percentiles of the healthy voxels. At 100 no healthy voxel lies above: the rate there is a bound, never "none".
 PERCENTILES = (95.0, 97.0, 98.0, 99.0, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.97, 99.99, 99.995, 99.999, 100.0)
 # One of each two opposite neighbours of a voxel: 13 of 26.
@@ -70,9 +72,10 @@ def _count(kept: NDArray[np.bool_], pairs: NDArray[np.int64], smallest: int) -> 
 
 
 def areas_per_scan(areas: ArrayLike, subjects: Sequence[str]) -> dict[str, Any]:
-    """Unusual areas per healthy scan with an interval by patient; the exact Poisson one where not a single is seen.
+    """Unusual areas per healthy scan with a 95 % interval: bootstrap by patient, no narrower than exact Poisson.
 
-    areas: (N,), of each scan; subjects: (N,), whose scan it is. Each patient weighs the same.
+    areas: (N,), of each scan; subjects: (N,), whose scan it is. Each patient weighs the same. The bootstrap of a few
+    areas is too narrow, and that of none has no width at all; hence the second interval where there are few.
     """
     numbers = np.asarray(areas, float)
     weights, n = patient_weights(subjects)
@@ -82,8 +85,12 @@ def areas_per_scan(areas: ArrayLike, subjects: Sequence[str]) -> dict[str, Any]:
     per_patient = np.bincount(place, weights * numbers * n, len(names))
     drawn = resamples(np.zeros(n), REPEATS, SEED)
     made = bootstrap(float(per_patient.mean()), drawn @ per_patient / n, n).as_dict()
-    rate = {"per_healthy_scan": made["value"], "low": made["low"], "high": made["high"]}
-    return {**rate, "interval": "bootstrap by patient"}
+    low, high, kind = made["low"], made["high"], "bootstrap by patient"
+    if low is not None and high is not None and (total := per_patient.sum()) < FEW:
+        low = min(low, poisson_interval(math.floor(total), n)[0])
+        high = max(high, poisson_interval(math.ceil(total), n)[1])
+        kind = "bootstrap by patient, no narrower than exact Poisson"
+    return {"per_healthy_scan": made["value"], "low": low, "high": high, "interval": kind}
 
 
 def curve(

@@ -70,6 +70,15 @@ def test_each_patient_weighs_the_same():
     assert areas_per_scan([6, 6, 6, 2], ["a", "a", "a", "b"])["per_healthy_scan"] == pytest.approx(4)
 
 
+def test_a_few_areas_are_not_told_more_surely_than_none():
+    one = areas_per_scan([1, *[0] * 11], [f"p{n}" for n in range(12)])
+    assert one["low"] < 1 / 12 and one["high"] == pytest.approx(5.572 / 12, abs=0.001)  # Garwood's interval of 1
+    none = areas_per_scan([0] * 12, [f"p{n}" for n in range(12)])
+    assert none["high"] < one["high"]
+    uneven = areas_per_scan([60, *[0] * 11], [f"p{n}" for n in range(12)])
+    assert uneven["high"] > 10  # by patient: one patient has them all
+
+
 def test_calibration_holds_the_curve_and_agrees_with_itself(tmp_path):
     made = calibrate(make_run(tmp_path / "run", make_cohort(tmp_path / "scans")))
     points = made["curve"]["points"]
