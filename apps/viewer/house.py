@@ -32,7 +32,7 @@ class House:
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "store", Store(self.settings.cache_bytes))
+        object.__setattr__(self, "store", Store(self.settings.cache_bytes, self.settings.folder))
 
 
 _open: list[House] = []

@@ -15,7 +15,8 @@ class Source:
 
     files, format, fragment: as `medudl.data.read.read_volume` takes them. role: "scan", "expected", "anomaly" or
     "mask". unit: "HU", "arbitrary", "score" or "mask", as the reader of values is told. title: what the screen says;
-    no identity of a patient. subject: pseudonymous.
+    no identity of a patient. subject: pseudonymous. grid, grid_format: files of the scan that a mask was drawn on,
+    needed where the mask is a DICOM segmentation or an RT structure set, which have no grid of their own.
     """
 
     files: tuple[Path, ...]
@@ -27,10 +28,12 @@ class Source:
     modality: str = ""
     contrast: str = ""
     unit: str = "arbitrary"
+    grid: tuple[Path, ...] = ()
+    grid_format: str = ""
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", identify("volume", *map(str, self.files), self.fragment))
+        object.__setattr__(self, "id", identify("volume", *map(str, self.files), self.fragment, self.role))
 
 
 def identify(kind: str, *parts: str) -> str:

@@ -1,0 +1,176 @@
+"""A worker's part: one scan of untrusted files to raw voxels of the smallest exact type. Runs inside `Guard`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medudl.data.foreground import AIR_HU, otsu
+from medudl.data.masks import read_mask
+from medudl.data.read import check_header, read_volume
+from medudl.data.volume import Volume
+from medudl.errors import UserError
+
+NAME = "this scan"  # what a guard calls an item in its errors: no path of a patient's file leaves the server
+_SAMPLE = 400_000  # values that percentiles are taken from
+_TYPES = ("<u1", "<i2", "<u2")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is to decode.
+
+    mask: every value above 0 becomes 1. grid, grid_format: the scan that a DICOM segmentation or RT structure set was
+    drawn on. target: an existing file that takes the voxels. limit: bytes that they may take.
+    """
+
+    files: tuple[Path, ...]
+    format: str
+    fragment: str = ""
+    mask: bool = False
+    grid: tuple[Path, ...] = ()
+    grid_format: str = ""
+    target: str = ""
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was decoded, besides the voxels themselves.
+
+    shape: (X, Y, Z). dtype: numpy's name of the stored type. affine: voxel -> mm, RAS. unit: "HU" or "arbitrary".
+    range: 1st and 99th percentile of what is not background. extent: lowest and highest value.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: str
+    affine: list[list[float]]
+    spacing: tuple[float, float, float]
+    unit: str
+    range: tuple[float, float]
+    extent: tuple[float, float]
+    repaired: str
+    bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bytes", math.prod(self.shape) * np.dtype(self.dtype).itemsize)
+
+
+def warm(job: tuple[str, None]) -> None:
+    """Nothing: a worker that has answered has imported its readers."""
+    import nibabel  # noqa: F401  (imported late by the NIfTI reader)
+
+
+def measure(job: tuple[str, Order]) -> int:
+    """Voxels that a scan claims to have, from one header. Raises UserError: it cannot be read at all."""
+    order = job[1]
+    if order.grid:
+        return math.prod(check_header(order.grid[0], order.grid_format).shape) * len(order.grid)
+    return math.prod(check_header(order.files[0], order.format).shape) * len(order.files)
+
+
+def decode(job: tuple[str, Order]) -> Decoded:
+    """Write a scan's voxels to order.target: little endian, X fastest, then Y, then Z.
+
+    Raises UserError: not readable, or more than order.limit bytes.
+    """
+    order = job[1]
+    volume = _mask(order) if order.mask else read_volume(order.files, order.format, fragment=order.fragment, repair=True)
+    extent = (float(volume.voxels.min()), float(volume.voxels.max()))
+    kind = _written(volume.voxels, extent, order)
+    x, y, z = volume.voxels.shape
+    return Decoded(
+        shape=(x, y, z),
+        dtype=np.dtype(kind).name,
+        affine=volume.affine.tolist(),
+        spacing=volume.spacing,
+        unit=volume.unit,
+        range=(0.0, 1.0) if order.mask else shown_range(volume.voxels, volume.unit),
+        extent=extent,
+        repaired=volume.repaired,
+    )
+
+
+def _mask(order: Order) -> Volume:
+    """A mask on its own grid, or on that of the scan it was drawn on."""
+    if order.grid:
+        scan = read_volume(order.grid, order.grid_format, repair=True)
+        path = order.files[0] if len(order.files) == 1 else order.files[0].parent
+        mask = read_mask(path, shape=scan.voxels.shape, affine=scan.affine)
+        return Volume(mask.astype(np.float32), scan.affine)
+    labels = read_volume(order.files, order.format, fragment=order.fragment)
+    return Volume((labels.voxels > 0).astype(np.float32), labels.affine)
+
+
+def exact_types(voxels: NDArray[np.float32], extent: tuple[float, float]) -> list[str]:
+    """Types that may hold all values exactly, the smallest first; float32 always does."""
+    fitting = [t for t in _TYPES if np.iinfo(t).min <= extent[0] and extent[1] <= np.iinfo(t).max]
+    if fitting and bool((sample := _sample(voxels)).astype(fitting[0]).astype(np.float32).tobytes() == sample.tobytes()):
+        return [fitting[0], "<f4"]
+    return ["<f4"]
+
+
+def _written(voxels: NDArray[np.float32], extent: tuple[float, float], order: Order) -> str:
+    """Write in the first type that proves exact; its name."""
+    types: Sequence[str] = exact_types(voxels, extent)
+    for kind in types:
+        need = voxels.size * np.dtype(kind).itemsize
+        if need > order.limit:
+            raise too_large(need, order.limit)
+        if _write(voxels, kind, order.target):
+            return kind
+    raise AssertionError("float32 holds float32")
+
+
+def _write(voxels: NDArray[np.float32], kind: str, target: str) -> bool:
+    """Slice by slice, so that converting and comparing stay in the processor's cache. False: a value is not exact."""
+    with open(target, "r+b", buffering=0) as file:
+        for k in range(voxels.shape[2]):
+            flat = voxels[:, :, k].T
+            packed = np.ascontiguousarray(flat, dtype=kind)
+            if kind != "<f4" and not np.array_equal(packed, flat):
+                return False
+            _write_all(file.fileno(), memoryview(packed).cast("B"))
+        os.ftruncate(file.fileno(), voxels.size * np.dtype(kind).itemsize)
+    return True
+
+
+def _write_all(file: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def _sample(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values at a fixed stride in the order of memory; odd, so that it does not walk down one column."""
+    return voxels.ravel(order="K")[:: max(1, voxels.size // _SAMPLE) | 1]
+
+
+def shown_range(voxels: NDArray[np.float32], unit: str) -> tuple[float, float]:
+    """1st and 99th percentile of what is not background: HU above air, else what Otsu's threshold leaves.
+
+    Of a sample at a fixed stride, so the same file gives the same window. All of it where nothing else is left.
+    """
+    sample = _sample(voxels)
+    if unit == "HU":
+        inside = sample > AIR_HU
+    else:
+        root = np.sqrt(sample - sample.min())
+        inside = root > otsu(root)
+    values: NDArray[Any] = sample[inside] if inside.any() else sample
+    low, high = np.percentile(values, [1, 99]).tolist()
+    return (low, high) if high > low else (float(sample.min()), float(sample.max()))
+
+
+def too_large(need: int, limit: int) -> UserError:
+    """The sentence for a scan that does not fit into the viewer's memory."""
+    return UserError(
+        f"{NAME} takes {need / 2**30:.1f} GB, more than the viewer may hold ({limit / 2**30:.1f} GB); "
+        f"start `medudl view` with --cache-gb {math.ceil(need / 2**30 * 1.25)}"
+    )
