@@ -109,8 +109,9 @@ class Catalogue:
         files = tuple(file.cohort.files_of(series))
         self._check(files)
         unit = "HU" if series.modality == "CT" and series.format not in ("png", "npz") else "arbitrary"
-        return Source(files, series.format, series.fragment, title=series.contrast or series.modality or "scan",
-                      subject=series.subject, modality=series.modality, contrast=series.contrast, unit=unit)  # fmt: skip
+        title = series.contrast or series.modality or "scan"
+        who = {"subject": series.subject, "modality": series.modality, "contrast": series.contrast}
+        return Source(files, series.format, series.fragment, title=title, unit=unit, **who)
 
     def mask_of(self, file: CohortFile, series: Series) -> Source | None:
         """The row's lesion mask, None where it has none. Raises UserError as source_of does."""
@@ -119,12 +120,14 @@ class Catalogue:
             return None
         if not path.exists():
             raise UserError("The lesion mask of this series is gone; was it moved? Run `medudl index` again.")
-        files = (path,)
+        files: tuple[Path, ...] = (path,)
         if path.is_dir():
             files = tuple(sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")))
         self._check(files)
         format = _MASK_FORMATS.get(path.suffix.lower(), "dicom") if path.is_file() else "dicom"
-        return Source(files, format, role="mask", title="lesion mask", subject=series.subject, unit="mask")
+        scan = self.source_of(file, series)  # a segmentation's outlines are drawn on its grid
+        return Source(files, format, role="mask", title="lesion mask", subject=series.subject, unit="mask",
+                      grid=scan.files, grid_format=scan.format)  # fmt: skip
 
     def id_of_series(self, file: CohortFile, series: Series) -> str:
         """The name of a row in an address; it needs no look at the row's files."""

@@ -11,7 +11,7 @@ from medudl.data.cohort import Cohort, write_whole
 from medudl.data.fault import show
 from medudl.data.identity import KEY_NAME, Key
 from medudl.data.index_build import build
-from medudl.data.index_progress import Bar, Progress
+from medudl.data.index_progress import Progress, shown
 from medudl.data.index_rules import rules_of
 from medudl.data.splits import LeakError
 from medudl.errors import UserError
@@ -31,8 +31,9 @@ def index(
 ) -> Cohort:
     """Index `paths` and write `out` (cohort.csv), cohort.json and, for DICOM, the key of the pseudonyms beside it.
 
-    progress: show a bar and print the summary. Raises UserError as `index_paths` does, and nothing is written then;
-    but a LeakError leaves `<out>.leaks.csv`: every patient and copy on two sides, with its files.
+    progress: show a bar (or write lines, see `index_progress`) and print the summary. Raises UserError as `index_paths`
+    does, and nothing is written then; but a LeakError leaves `<out>.leaks.csv`: every patient and copy on two sides,
+    with its files.
     """
     out = Path(out)
     if out.is_dir() or out.suffix.lower() != ".csv":
@@ -41,7 +42,7 @@ def index(
     key_file = out.parent / KEY_NAME
     key = Key.load(key_file) if key_file.exists() else Key.generate()
     try:
-        cohort = build(paths, rules, key, Bar() if progress else Progress())
+        cohort = build(paths, rules, key, shown() if progress else Progress())
     except LeakError as error:
         raise LeakError(f"{error}; all of them: {show(_write_leaks(error, out))}", error.leaks) from None
     if cohort.key_id:

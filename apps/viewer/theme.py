@@ -1,0 +1,46 @@
+"""The look around the image: dark, quiet, and as little of the height as can be."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+_STYLE = """
+<style>
+:root { color-scheme: dark; }
+.stApp, [data-testid="stAppViewContainer"], [data-testid="stMain"] { background: #0b0d10; }
+[data-testid="stHeader"] { background: #0b0d10; height: 2.9rem; min-height: 2.9rem; border-bottom: 1px solid #1c2128; }
+[data-testid="stMainBlockContainer"] { padding: 3.3rem 1.1rem 0.4rem; max-width: none; }
+[data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"] { gap: 0.55rem; }
+[data-testid="stMainMenu"], [data-testid="stAppDeployButton"], [data-testid="stDecoration"],
+[data-testid="stStatusWidget"], footer { display: none; }
+[data-testid="stElementContainer"]:has(style:only-child) { display: none; }
+h1, h2, h3 { letter-spacing: 0; }
+h3 { padding: 0.2rem 0 0.3rem; font-weight: 600; }
+[data-testid="stWidgetLabel"] p { font-size: 0.78rem; color: #9aa4b0; }
+.quiet { color: #9aa4b0; font-size: 0.86rem; }
+.empty { max-width: 42rem; margin: 16vh auto 0; padding: 0 1rem; color: #b9c2cd; line-height: 1.6; }
+.empty h3 { color: #e8edf3; }
+</style>
+"""
+
+
+def dress() -> None:
+    """Put the style into the page; once a run of the script."""
+    st.html(_STYLE)
+
+
+def empty(title: str, *sentences: str) -> None:
+    """A page with nothing to show yet: what is so, and what to do. Plain words; Markdown is not read."""
+    told = "".join(f"<p>{_plain(sentence)}</p>" for sentence in sentences)
+    st.html(f'<div class="empty"><h3>{_plain(title)}</h3>{told}</div>')
+
+
+def quiet(text: str) -> None:
+    """A line in small grey letters."""
+    st.html(f'<div class="quiet">{_plain(text)}</div>')
+
+
+def _plain(text: str) -> str:
+    import html
+
+    return html.escape(text)

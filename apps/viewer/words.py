@@ -1,0 +1,137 @@
+"""How the screen names patients, series and what is wrong with them, without giving away who they are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from medudl.data.cohort import NOTE, Cohort, Series
+
+_GUESSED = ("the file", "the image", "the top folder")  # readings of `medudl index` that may hold a person's name
+_PSEUDONYM = re.compile(r"p[0-9a-f]{12}")
+_PLACE = re.compile(r"\S*[/\\]\S*|\S+\.(?:nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm|dicom|ima|png|jpe?g|npz|csv|tsv)\b", re.I)
+_ENDS_IN_A_PLACE = re.compile(r"(the same voxels as|another mask fits too and is not used|images in)\b.*", re.S)
+_ADVICE = (
+    (r"truncated|ends early|ends after|empty file|an incomplete copy", "Copy it again from its source."),
+    (r"broken|cannot be read|cannot be decoded|makes no sense|not an? ", "Export it again, or leave it out."),
+    (r"tilted|unevenly|missing between|shifted sideways",
+     "It can be shown, and trained on with data.repair: the slices are then resampled to even steps."),
+    (r"same position|different orientations|different pixel sizes|not a volume",
+     "It is no stack of slices (a localiser, or several series in one). Leave it out, or export each series apart."),
+    (r"mask", "Check the mask: without it this patient would count as healthy."),
+    (r"every voxel has the same value", "It shows nothing. Leave it out."),
+    (r"no number", "Replace those voxels, or leave it out."),
+    (r"the same voxels as", "Keep one of the two; copies in different splits would flatter the results."),
+    (r"has no PatientID", "Check that this study belongs to no other patient of the table."),
+    (r"no split", "Give every patient a split, or none."),
+    (r"left out", "Nothing to do, unless you miss them in the table."),
+)  # fmt: skip
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
+
+
+class Names:
+    """The names of one table's rows. private: no path, no file name, and no patient's name that was only guessed."""
+
+    def __init__(self, cohort: Cohort, private: bool) -> None:
+        self.private = private
+        self.cohort = cohort
+        rows = cohort.series()
+        readings = [str(reading) for reading in cohort.meta.get("readings", {})]
+        self.guessed = private and any(reading.startswith(_GUESSED) for reading in readings)
+        self._numbers = {name: n for n, name in enumerate(dict.fromkeys(row.subject for row in rows), start=1)}
+        self._titles = _titles(rows)
+        self._rows = {row.path: row for row in rows}
+
+    def subject(self, row: Series) -> str:
+        """The patient: the table's pseudonym; "patient 3" where the table only guessed a name from files or folders."""
+        known = not self.guessed or _PSEUDONYM.fullmatch(row.subject)
+        return (row.subject if known else f"patient {self._numbers[row.subject]}") or "unknown"
+
+    def title(self, row: Series) -> str:
+        """The series among those of its study: "T1", "T1 (2)"."""
+        return self._titles[row.series, row.path]
+
+    def problems(self, row: Series) -> list[str]:
+        """What is wrong with a row, and its notes, as sentences."""
+        return [self._problem(row, text) for text in row.problems.split("; ") if text]
+
+    def others(self) -> list[str]:
+        """Sentences about files that became no row, problems first."""
+        told = [*self.cohort.meta.get("problems", []), *self.cohort.meta.get("notes", [])]
+        return [sentence(faceless(str(text)) if self.private else str(text)) for text in told]
+
+    def _problem(self, row: Series, text: str) -> str:
+        text = text.removeprefix(NOTE)
+        if self.private:
+            text = self._without_files(row, text)
+        return sentence(text)
+
+    def _without_files(self, row: Series, text: str) -> str:
+        copy = text.removeprefix("the same voxels as ")
+        if copy != text:
+            twin = self._rows.get(copy)
+            return "the same voxels as " + (f"{self.subject(twin)}, {self.title(twin)}" if twin else "another series")
+        for name in self.cohort.meta.get("files", {}).get(row.series, []):
+            own = str(name).rpartition("/")[2]
+            text = text.replace(f"{own}: ", "one of its files: ") if own else text
+        return _hidden(text)
+
+
+def faceless(text: str) -> str:
+    """A sentence of `medudl index` without the paths in it: they could hold a name.
+
+    "a/b.dcm: truncated" -> "a file: truncated"; "3 masks fit no series: a, b" -> "3 masks fit no series".
+    """
+    head, mark, rest = text.partition(": ")
+    if re.match(r"[\d,]+ ", text):
+        return head + (": left out" if rest.startswith("left out") else "")
+    if text.startswith("no usable scan: "):
+        return head + mark + faceless(rest)
+    return f"a file or folder: {_hidden(rest)}" if mark and _PLACE.search(head) else _hidden(text)
+
+
+def _hidden(text: str) -> str:
+    cut = _ENDS_IN_A_PLACE.sub(r"\1 another place", text)
+    return _PLACE.sub("a file", cut)
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+
+
+def advice(problem: str) -> str:
+    """What to do about a problem, "" where nothing general can be said."""
+    return next((todo for pattern, todo in _ADVICE if re.search(pattern, problem, re.I)), "")
+
+
+def split_word(split: str) -> str:
+    """Say "training" for train."""
+    return _PARTS.get(split, split)
+
+
+def size(shape: tuple[int, ...]) -> str:
+    """Voxels along the three axes: "512 x 512 x 300" with a real multiplication sign."""
+    return " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
+
+
+def step(spacing: tuple[float, ...]) -> str:
+    """Millimetres along the three axes, three digits each."""
+    return " \N{MULTIPLICATION SIGN} ".join(f"{mm:.3g}" for mm in spacing)
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Say "1 patient", "2 patients"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _titles(rows: list[Series]) -> dict[tuple[str, str], str]:
+    seen: Counter[tuple[str, str, str]] = Counter()
+    titles = {}
+    for row in rows:
+        name = row.contrast or row.modality or "scan"
+        seen[row.subject, row.study, name] += 1
+        number = seen[row.subject, row.study, name]
+        titles[row.series, row.path] = name if number == 1 else f"{name} ({number})"
+    return titles
