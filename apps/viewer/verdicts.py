@@ -1,4 +1,4 @@
-"""What a run's figures say, in a reader's words. The trees are files' content: old, damaged or half-written ones too."""
+"""What a run's figures say, in a reader's words. The trees are files' content, damaged and half-written ones too."""
 
 from __future__ import annotations
 
@@ -84,13 +84,11 @@ def _promise(row: Mapping[str, Any], calibration: Any) -> str:
         return ""
     n = number(part(calibration, "n_patients"))
     told = [f"n = {int(n)} healthy {'patient' if n == 1 else 'patients'}"] if n else []
-    told += (
-        [f"95 % interval {low:.0%} to {high:.0%}".replace("%", " %")] if low is not None and high is not None else []
-    )
+    told += [f"95 % interval {100 * low:.0f} % to {100 * high:.0f} %"] if low is not None and high is not None else []
     behind = f" ({', '.join(told)})" if told else ""
     few = part(calibration, "scan", "alpha_reached") is False and n
     asked = number(part(calibration, "scan", "alpha"))
-    note = f" Too few for the rate of {asked:.0%} that was asked for.".replace("%", " %") if few and asked else ""
+    note = f" Too few for the rate of {100 * asked:.0f} % that was asked for." if few and asked else ""
     return f"About 1 in {int(1 / rate + 1e-9)} healthy scans is flagged{behind}.{note}"
 
 
