@@ -134,3 +134,29 @@ def evaluate(
     from medudl.report import evaluate as report
 
     return report.evaluate(run, cohort, split=split, out=out, device=device, progress=progress)
+
+
+def view(
+    folder: str | Path = ".",
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    browser: bool = True,
+    show_identity: bool = False,
+    cache_gb: float = 2.0,
+    allow_hosts: Sequence[str] = (),
+    certificate: str | Path | None = None,
+    key: str | Path | None = None,
+) -> int:
+    """Show scans, runs and maps below `folder` in the browser; blocks until the viewer is stopped.
+
+    port: 8501, or the next free one, where none is given. host: others than this machine need a password, from
+    MEDUDL_VIEW_PASSWORD or asked for at the terminal. Returns the exit code of the viewer. Raises UserError: no such
+    folder, port in use, no password, streamlit absent.
+    """
+    from medudl import view as start
+
+    return start.view(
+        Path(folder), port=port, host=host, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
+        allow_hosts=allow_hosts, tls=start.checked_tls(certificate, key),
+    )  # fmt: skip

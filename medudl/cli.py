@@ -130,6 +130,30 @@ def evaluate(
 
 
 @app.command()
+def view(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Scans, cohorts, runs and maps below it.")] = Path(
+        "."
+    ),
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8501, or the next free one.")] = None,
+    host: Annotated[str, typer.Option(help="Others than this machine need a password: 0.0.0.0, a name.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+    show_identity: Annotated[bool, typer.Option("--show-identity", help="Show what identifies a patient.")] = False,
+    cache_gb: Annotated[float, typer.Option(min=0.1, help="Memory for decoded scans.")] = 2.0,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A further name of this machine, with --host.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="TLS certificate (PEM), with --key.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of the certificate (PEM).")] = None,
+) -> None:
+    """Read studies and anomaly maps in the browser."""
+    from medudl import api
+
+    code = api.view(
+        folder, port=port, host=host, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
+        allow_hosts=allow_host or (), certificate=certificate, key=key,
+    )  # fmt: skip
+    raise typer.Exit(code)
+
+
+@app.command()
 def demo(
     out: Out = Path("demo"),
     data: Annotated[Path | None, typer.Option(help="Your own folder of scans instead of the phantoms.")] = None,

@@ -82,7 +82,9 @@ def decode(job: tuple[str, Order]) -> Decoded:
     Raises UserError: not readable, or more than order.limit bytes.
     """
     order = job[1]
-    volume = _mask(order) if order.mask else read_volume(order.files, order.format, fragment=order.fragment, repair=True)
+    volume = (
+        _mask(order) if order.mask else read_volume(order.files, order.format, fragment=order.fragment, repair=True)
+    )
     extent = (float(volume.voxels.min()), float(volume.voxels.max()))
     kind = _written(volume.voxels, extent, order)
     x, y, z = volume.voxels.shape
@@ -112,7 +114,9 @@ def _mask(order: Order) -> Volume:
 def exact_types(voxels: NDArray[np.float32], extent: tuple[float, float]) -> list[str]:
     """Types that may hold all values exactly, the smallest first; float32 always does."""
     fitting = [t for t in _TYPES if np.iinfo(t).min <= extent[0] and extent[1] <= np.iinfo(t).max]
-    if fitting and bool((sample := _sample(voxels)).astype(fitting[0]).astype(np.float32).tobytes() == sample.tobytes()):
+    if fitting and bool(
+        (sample := _sample(voxels)).astype(fitting[0]).astype(np.float32).tobytes() == sample.tobytes()
+    ):
         return [fitting[0], "<f4"]
     return ["<f4"]
 
