@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from apps.viewer.decode import NAME
+from apps.viewer.order import NAME
 from apps.viewer.source import Source
 from medudl.data.fault import show
 from medudl.errors import UserError

@@ -5,83 +5,33 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.viewer.order import Decoded, Order, too_large
 from medudl.data.foreground import AIR_HU, otsu
 from medudl.data.masks import read_mask
 from medudl.data.read import check_header, read_volume
 from medudl.data.volume import Volume
-from medudl.errors import UserError
 
-NAME = "this scan"  # what a guard calls an item in its errors: no path of a patient's file leaves the server
 _SAMPLE = 400_000  # values that percentiles are taken from
 _TYPES = ("<u1", "<i2", "<u2")
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a worker is to decode.
-
-    mask: every value above 0 becomes 1. grid, grid_format: the scan that a DICOM segmentation or RT structure set was
-    drawn on. target: an existing file that takes the voxels. limit: bytes that they may take.
-    """
-
-    files: tuple[Path, ...]
-    format: str
-    fragment: str = ""
-    mask: bool = False
-    grid: tuple[Path, ...] = ()
-    grid_format: str = ""
-    target: str = ""
-    limit: int = 0
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What was decoded, besides the voxels themselves.
-
-    shape: (X, Y, Z). dtype: numpy's name of the stored type. affine: voxel -> mm, RAS. unit: "HU" or "arbitrary".
-    range: 1st and 99th percentile of what is not background. extent: lowest and highest value.
-    """
-
-    shape: tuple[int, int, int]
-    dtype: str
-    affine: list[list[float]]
-    spacing: tuple[float, float, float]
-    unit: str
-    range: tuple[float, float]
-    extent: tuple[float, float]
-    repaired: str
-    bytes: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bytes", math.prod(self.shape) * np.dtype(self.dtype).itemsize)
-
-
-def warm(job: tuple[str, None]) -> None:
-    """Nothing: a worker that has answered has imported its readers."""
-    import nibabel  # noqa: F401  (imported late by the NIfTI reader)
-
-
-def measure(job: tuple[str, Order]) -> int:
+def measure(order: Order) -> int:
     """Voxels that a scan claims to have, from one header. Raises UserError: it cannot be read at all."""
-    order = job[1]
     if order.grid:
         return math.prod(check_header(order.grid[0], order.grid_format).shape) * len(order.grid)
     return math.prod(check_header(order.files[0], order.format).shape) * len(order.files)
 
 
-def decode(job: tuple[str, Order]) -> Decoded:
+def decode(order: Order) -> Decoded:
     """Write a scan's voxels to order.target: little endian, X fastest, then Y, then Z.
 
     Raises UserError: not readable, or more than order.limit bytes.
     """
-    order = job[1]
     volume = (
         _mask(order) if order.mask else read_volume(order.files, order.format, fragment=order.fragment, repair=True)
     )
@@ -170,11 +120,3 @@ def shown_range(voxels: NDArray[np.float32], unit: str) -> tuple[float, float]:
     values: NDArray[Any] = sample[inside] if inside.any() else sample
     low, high = np.percentile(values, [1, 99]).tolist()
     return (low, high) if high > low else (float(sample.min()), float(sample.max()))
-
-
-def too_large(need: int, limit: int) -> UserError:
-    """The sentence for a scan that does not fit into the viewer's memory."""
-    return UserError(
-        f"{NAME} takes {need / 2**30:.1f} GB, more than the viewer may hold ({limit / 2**30:.1f} GB); "
-        f"start `medudl view` with --cache-gb {math.ceil(need / 2**30 * 1.25)}"
-    )

@@ -67,7 +67,7 @@ class Rules:
 
     @property
     def scheme(self) -> str:
-        """http or https."""
+        """Of this server's addresses: http or https."""
         return "https" if self.secure else "http"
 
     @property

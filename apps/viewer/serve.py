@@ -50,7 +50,8 @@ class Orders:
     """What `medudl view` tells its process, besides the settings of the house.
 
     socket: number of the listening socket that is inherited. hosts: by what names it may be called. token: opens a
-    session; password: does so where the token is "". certificate, key: files for TLS, or "". open: show it in a browser.
+    session; password: does so where the token is "". certificate, key: files for TLS, or "".
+    open: show it in a browser.
     """
 
     socket: int

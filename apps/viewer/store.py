@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from apps.viewer.content import Contents, Signature, sentence
-from apps.viewer.decode import NAME, Decoded, Order, decode, measure, too_large, warm
+from apps.viewer.order import NAME, Decoded, Job, Order, decode, measure, too_large, warm
 from apps.viewer.source import Source
 from medudl.data.guard import Guard
 from medudl.errors import UserError
@@ -179,7 +179,7 @@ class Store:
                     self._guards.append(guard)
 
 
-def _answer(guard: Guard, function: Callable[[tuple[str, Order]], Result], order: Order) -> Result:
+def _answer(guard: Guard, function: Callable[[Job], Result], order: Order) -> Result:
     (result,) = guard.map(function, [(NAME, order)])
     if isinstance(result, UserError):
         raise result
