@@ -110,8 +110,10 @@ class Catalogue:
         self._check(files)
         unit = "HU" if series.modality == "CT" and series.format not in ("png", "npz") else "arbitrary"
         title = series.contrast or series.modality or "scan"
-        who = {"subject": series.subject, "modality": series.modality, "contrast": series.contrast}
-        return Source(files, series.format, series.fragment, title=title, unit=unit, **who)
+        return Source(
+            files, series.format, series.fragment, title=title, subject=series.subject, modality=series.modality,
+            contrast=series.contrast, unit=unit,
+        )  # fmt: skip
 
     def mask_of(self, file: CohortFile, series: Series) -> Source | None:
         """The row's lesion mask, None where it has none. Raises UserError as source_of does."""

@@ -1,0 +1,168 @@
+"""The viewer of the Studies page: a thin bar, and the series in the rest of the window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from apps.viewer import links
+from apps.viewer.catalogue import Catalogue, CohortFile
+from apps.viewer.links import Opened
+from apps.viewer.source import Source
+from apps.viewer.studies_table import ORDER
+from apps.viewer.words import Names, sentence, size, split_word, step
+from medudl.data.cohort import Series
+from medudl.errors import UserError
+
+_SIDE = {"L": "left", "R": "right", "A": "anterior", "P": "posterior", "S": "superior", "I": "inferior"}
+
+
+def show(catalogue: Catalogue, opened: Opened, names: Names) -> None:
+    """Draw the bar and the component for the series of the address."""
+    _bar(catalogue, opened, names)
+    sources, notes = _sources(catalogue, opened, names)
+    masks = _masks(catalogue, opened, notes)
+    for note in notes:
+        st.warning(note, icon=":material/warning:")
+    if not sources:
+        return
+    from apps.viewer.component import Overlay, viewer
+
+    overlays = [Overlay(mask, on=n, colormap="red", opacity=0.45, title="lesion mask") for n, mask in masks]
+    viewer(sources, overlays=overlays, key="studies", height="calc(100vh - 112px)")
+
+
+def _bar(catalogue: Catalogue, opened: Opened, names: Names) -> None:
+    file, first = opened.file, opened.rows[0]
+    study = [row for row in file.cohort.series() if (row.subject, row.study) == (first.subject, first.study)]
+    back, title, which, beside, step_, about = st.columns([1.25, 3, 1.8, 2.2, 1.1, 1.1], vertical_alignment="center")
+    with back:
+        if st.button("Back to the list", icon=":material/arrow_back:", width="stretch"):
+            links.leave()
+    with title:
+        st.markdown(f"**{_escaped(names.subject(first))}**  :gray[{_escaped(_summary(first))}]")
+    with which:
+        _switch(catalogue, opened, study, names)
+    with beside:
+        _beside(catalogue, opened, study, names)
+    with step_:
+        _neighbours(catalogue, opened)
+    with about:
+        wrong = names.problems(first)
+        with st.popover("About" if not wrong else "About :material/warning:", width="stretch"):
+            _about(file, first, names)
+
+
+def _switch(catalogue: Catalogue, opened: Opened, study: list[Series], names: Names) -> None:
+    """Another series of the same study in place of the first one."""
+    first = opened.rows[0]
+    chosen = st.selectbox(
+        "Series", range(len(study)), index=study.index(first), format_func=lambda n: names.title(study[n]),
+        key=f"series-of-{catalogue.id_of_series(opened.file, first)}", label_visibility="collapsed",
+    )  # fmt: skip
+    if study[chosen] != first:
+        others = [row for row in opened.rows[1:] if row != study[chosen]]
+        links.go(catalogue, opened.file, [study[chosen], *others])
+
+
+def _beside(catalogue: Catalogue, opened: Opened, study: list[Series], names: Names) -> None:
+    """Up to two more series, side by side with the first."""
+    first, *more = opened.rows
+    options = [row for row in dict.fromkeys([*study, *more]) if row != first]
+
+    def word(n: int) -> str:
+        row = options[n]
+        return names.title(row) if row in study else f"{names.subject(row)} {names.title(row)}"
+
+    chosen = st.multiselect(
+        "Compare with", range(len(options)), default=[options.index(row) for row in more], format_func=word,
+        max_selections=links.MOST - 1, placeholder="Compare with ..." if options else "No other series here",
+        key="beside-" + "-".join(catalogue.id_of_series(opened.file, row) for row in opened.rows),
+        label_visibility="collapsed", disabled=not options,
+    )  # fmt: skip
+    rows = [options[n] for n in chosen]
+    if rows != more:
+        links.go(catalogue, opened.file, [first, *rows])
+
+
+def _neighbours(catalogue: Catalogue, opened: Opened) -> None:
+    """The previous and the next series of the table as it was last filtered."""
+    known = {catalogue.id_of_series(opened.file, row): row for row in opened.file.cohort.series()}
+    order = [id for id in st.session_state.get(ORDER, known) if id in known]
+    at = catalogue.id_of_series(opened.file, opened.rows[0])
+    here = order.index(at) if at in order else -1
+    before = order[here - 1] if here > 0 else None
+    after = order[here + 1] if 0 <= here < len(order) - 1 else None
+    left, right = st.columns(2, gap="small")
+    with left:
+        if st.button(":material/chevron_left:", help="Previous in the list", disabled=before is None, key="before"):
+            links.go(catalogue, opened.file, [known[str(before)]])
+    with right:
+        if st.button(":material/chevron_right:", help="Next in the list", disabled=after is None, key="after"):
+            links.go(catalogue, opened.file, [known[str(after)]])
+
+
+def _sources(catalogue: Catalogue, opened: Opened, names: Names) -> tuple[list[Source], list[str]]:
+    """What can be shown, and sentences about what cannot."""
+    sources, notes = [], []
+    for row in opened.rows:
+        try:
+            source = catalogue.source_of(opened.file, row)
+        except (UserError, OSError) as error:
+            notes.append(f"{names.subject(row)}, {names.title(row)}: {_told(error, names)}")
+            continue
+        sources.append(replace(source, title=names.title(row), subject=names.subject(row)))
+    return sources, notes
+
+
+def _masks(catalogue: Catalogue, opened: Opened, notes: list[str]) -> list[tuple[int, Source]]:
+    """Lesion masks with the place of their series among those shown."""
+    if notes:  # a series is missing, so that places have shifted
+        return []
+    masks = []
+    for n, row in enumerate(opened.rows):
+        try:
+            mask = catalogue.mask_of(opened.file, row)
+        except (UserError, OSError):
+            notes.append(
+                "The lesion mask of this series cannot be shown: it is gone, or lies outside the opened folder."
+            )
+            continue
+        if mask is not None:
+            masks.append((n, mask))
+    return masks
+
+
+def _told(error: Exception, names: Names) -> str:
+    if names.private or not isinstance(error, UserError):
+        return "Its files are gone, or lie outside the opened folder. If they were moved, index the scans again."
+    return sentence(str(error))
+
+
+def _summary(row: Series) -> str:
+    parts = [row.modality, size(row.shape), f"{step(row.spacing)} mm" if row.spacing else "", row.label]
+    return "  ".join(part for part in parts if part)
+
+
+def _about(file: CohortFile, row: Series, names: Names) -> None:
+    """What is known of a series, without the patient's identity unless the viewer was told to show it."""
+    view = size(tuple(round(n * mm) for n, mm in zip(row.shape, row.spacing, strict=False)))
+    facts = {
+        "Patient": names.subject(row), "Study": row.study, "Modality": row.modality, "Contrast": row.contrast,
+        "Contrast named by": str(file.cohort.meta.get("contrast_rules", {}).get(row.series, "")),
+        "Voxels": size(row.shape), "Voxel size": f"{step(row.spacing)} mm" if row.spacing else "",
+        "Field of view": f"{view} mm" if view else "",
+        "Axes point to": ", ".join(_SIDE.get(letter, letter) for letter in row.orientation),
+        "Format": row.format.upper() if row.format == "dicom" else row.format, "Scanner": row.scanner,
+        "Age": row.age, "Sex": row.sex, "Label": row.label, "Split": split_word(row.split),
+        "Lesion mask": "yes" if row.mask else "no", "File": "" if names.private else row.path,
+    }  # fmt: skip
+    st.table({name: value for name, value in facts.items() if value}, border="horizontal")
+    for told in names.problems(row):
+        st.warning(told, icon=":material/warning:")
+    st.caption("Names, dates and accession numbers of DICOM files are never read.")
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>:$~" else c for c in text)
