@@ -6,7 +6,7 @@ import sys
 
 import streamlit as st
 
-from apps.viewer.theme import dress, empty
+from apps.viewer.theme import ICON, dress, empty
 
 
 def studies() -> None:
@@ -32,7 +32,7 @@ def train() -> None:
 
 def main() -> None:
     """Draw the page that the address asks for."""
-    st.set_page_config(page_title="medudl", page_icon=":material/radiology:", layout="wide")
+    st.set_page_config(page_title="medudl", page_icon=ICON, layout="wide")
     dress()
     pages = [
         st.Page(studies, title="Studies", url_path="studies", icon=":material/grid_view:", default=True),

@@ -42,6 +42,11 @@ _STREAMLIT: dict[str, Any] = {
     "global.developmentMode": False,
     "logger.hideWelcomeMessage": True,
     "theme.base": "dark",
+    "theme.primaryColor": "#4c8dcb",
+    "theme.backgroundColor": "#0b0d10",
+    "theme.secondaryBackgroundColor": "#171c22",
+    "theme.textColor": "#e4e8ec",
+    "theme.borderColor": "#2a313a",
 }
 
 

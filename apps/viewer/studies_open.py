@@ -30,7 +30,8 @@ def show(catalogue: Catalogue, opened: Opened, names: Names) -> None:
     from apps.viewer.component import Overlay, viewer
 
     overlays = [Overlay(mask, on=n, colormap="red", opacity=0.45, title="lesion mask") for n, mask in masks]
-    viewer(sources, overlays=overlays, key="studies", height="calc(100vh - 112px)")
+    layout = "side" if len(sources) > 1 else "planes"
+    viewer(sources, overlays=overlays, key="studies", layout=layout, height="calc(100vh - 112px)")
 
 
 def _bar(catalogue: Catalogue, opened: Opened, names: Names) -> None:
@@ -142,7 +143,7 @@ def _told(error: Exception, names: Names) -> str:
 
 def _summary(row: Series) -> str:
     parts = [row.modality, size(row.shape), f"{step(row.spacing)} mm" if row.spacing else "", row.label]
-    return "  ".join(part for part in parts if part)
+    return " \N{MIDDLE DOT} ".join(part for part in parts if part)
 
 
 def _about(file: CohortFile, row: Series, names: Names) -> None:

@@ -11,10 +11,11 @@ from apps.viewer import links
 from apps.viewer.catalogue import Catalogue, CohortFile
 from apps.viewer.table import FINE, NOTED, UNUSABLE, Filters, frame, headline, keep, problems, state
 from apps.viewer.theme import quiet
-from apps.viewer.words import Names, split_word
+from apps.viewer.words import Names, count, split_word
 from medudl.data.cohort import SPLITS, Series
 
 _NONE = "none given"
+_READ = 40  # kinds of problems that are told in full, as text that wraps
 ORDER = "order-of-series"  # session state: ids of the rows as last seen, for the way to the next one
 
 
@@ -26,16 +27,17 @@ def series_table(catalogue: Catalogue, file: CohortFile, names: Names) -> None:
         _elsewhere(file, names)
     wrong = problems(rows, names)
     top = st.columns([2.2, 3.2, 2.6], vertical_alignment="center")
-    options = ["Series", f"Problems ({len(wrong)})" if len(wrong) else "Problems (none)"]
+    options = ["Series", _problems_word(wrong)]
     with top[0]:
         view = st.segmented_control("View", options, default=options[0], key="view", label_visibility="collapsed")
     if view == options[1]:
-        _problems(wrong)
+        _problems(wrong, names)
         return
     filters = _filters(rows)
     shown = keep(rows, table, filters)
     with top[1]:
-        quiet(headline(rows, shown))
+        guess = " (as guessed from files and folders: see Problems)" if names.guessed else ""
+        quiet(headline(rows, shown) + guess)
     if not any(row.usable for row in rows):
         st.warning("No series of this table can be used as it is: see Problems for why, and what to do.")
     if not shown:
@@ -118,9 +120,25 @@ def _no_match() -> None:
         st.rerun()
 
 
-def _problems(wrong: pd.DataFrame) -> None:
+def _problems_word(wrong: pd.DataFrame) -> str:
+    bad = int(wrong["Weight"].eq(UNUSABLE).sum())
+    rest = len(wrong) - bad
+    return f"Problems ({bad})" + (f", {count(rest, 'note')}" if rest else "")
+
+
+def _problems(wrong: pd.DataFrame, names: Names) -> None:
     if not len(wrong):
         st.success("Nothing is wrong with these scans.", icon=":material/check_circle:")
+    else:
+        _kinds(wrong)
+    for told in names.readings():
+        quiet(told)
+
+
+def _kinds(wrong: pd.DataFrame) -> None:
+    if len(wrong) <= _READ:
+        with st.container(key="problems"):
+            st.table(wrong.rename(columns={"Weight": ""}), border="horizontal", hide_index=True)
         return
     with st.container(key="fill"):
         st.dataframe(

@@ -84,7 +84,7 @@ def problems(rows: list[Series], names: Names) -> pd.DataFrame:
         {
             "What is wrong": told,
             "What to do": advice(told),
-            "Series": len(own),
+            "Series": f"{len(own):,}",
             "Which": ", ".join(own[:_SHOWN]) + (f" and {len(own) - _SHOWN} more" if len(own) > _SHOWN else ""),
             "Weight": NOTED if usable else UNUSABLE,
         }
@@ -92,7 +92,7 @@ def problems(rows: list[Series], names: Names) -> pd.DataFrame:
     ]
     for told, number in Counter(names.others()).items():
         which = count(number, "file or group of files", "files or groups of files")
-        lines.append({"What is wrong": told, "What to do": advice(told), "Series": 0, "Which": which, "Weight": ASIDE})
+        lines.append({"What is wrong": told, "What to do": advice(told), "Series": "", "Which": which, "Weight": ASIDE})
     return pd.DataFrame(lines, columns=["Weight", "What is wrong", "What to do", "Series", "Which"])
 
 

@@ -17,11 +17,23 @@ _STYLE = """
 h1, h2, h3 { letter-spacing: 0; }
 h3 { padding: 0.2rem 0 0.3rem; font-weight: 600; }
 [data-testid="stWidgetLabel"] p { font-size: 0.78rem; color: #9aa4b0; }
+[data-testid="stMainBlockContainer"]:has(.st-key-fill) > [data-testid="stVerticalBlock"] { height: calc(100vh - 4rem); }
+[data-testid="stLayoutWrapper"]:has(> .st-key-fill) { flex: 1 1 12rem; min-height: 12rem; }
+.st-key-fill { height: 100%; min-height: 0; }
+[data-testid="stElementToolbar"]:has([aria-label="Download as CSV"]) { display: none; }
+.st-key-problems { font-size: 0.92rem; }
 .quiet { color: #9aa4b0; font-size: 0.86rem; }
 .empty { max-width: 42rem; margin: 16vh auto 0; padding: 0 1rem; color: #b9c2cd; line-height: 1.6; }
 .empty h3 { color: #e8edf3; }
 </style>
 """
+
+
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#12161b"/>'
+    '<circle cx="16" cy="16" r="9" fill="none" stroke="#9fb4c8" stroke-width="2"/>'
+    '<circle cx="19.5" cy="13" r="2.6" fill="#ffb454"/></svg>'
+)  # a picture of our own: a named icon would be fetched from another host
 
 
 def dress() -> None:

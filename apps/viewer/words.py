@@ -11,11 +11,13 @@ _GUESSED = ("the file", "the image", "the top folder")  # readings of `medudl in
 _PSEUDONYM = re.compile(r"p[0-9a-f]{12}")
 _PLACE = re.compile(r"\S*[/\\]\S*|\S+\.(?:nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm|dicom|ima|png|jpe?g|npz|csv|tsv)\b", re.I)
 _ENDS_IN_A_PLACE = re.compile(r"(the same voxels as|another mask fits too and is not used|images in)\b.*", re.S)
+_SAID = ((r"(\d[\d,]* masks?) that no --masks pattern names: left out", r"\1 that are not of lesions: left out"),)
 _ADVICE = (
+    (r": left out", "Nothing to do, unless you miss them."),
     (r"truncated|ends early|ends after|empty file|an incomplete copy", "Copy it again from its source."),
     (r"broken|cannot be read|cannot be decoded|makes no sense|not an? ", "Export it again, or leave it out."),
     (r"tilted|unevenly|missing between|shifted sideways",
-     "It can be shown, and trained on with data.repair: the slices are then resampled to even steps."),
+     "It can be shown. Training takes it with the setting data.repair, which resamples it to even slices."),
     (r"same position|different orientations|different pixel sizes|not a volume",
      "It is no stack of slices (a localiser, or several series in one). Leave it out, or export each series apart."),
     (r"mask", "Check the mask: without it this patient would count as healthy."),
@@ -24,7 +26,6 @@ _ADVICE = (
     (r"the same voxels as", "Keep one of the two; copies in different splits would flatter the results."),
     (r"has no PatientID", "Check that this study belongs to no other patient of the table."),
     (r"no split", "Give every patient a split, or none."),
-    (r"left out", "Nothing to do, unless you miss them in the table."),
 )  # fmt: skip
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -42,6 +43,16 @@ class Names:
         self._titles = _titles(rows)
         self._rows = {row.path: row for row in rows}
 
+    def readings(self) -> list[str]:
+        """How patients were told apart, where the table says so: a guess is to be seen."""
+        known = self.cohort.meta.get("readings", {})
+        told = [f"Patients are told apart by {_hidden(str(by)) if self.private else by} ({count(int(n), 'series', 'series')})."
+                for by, n in known.items()]  # fmt: skip
+        if self.guessed:
+            told.append("Names of files and folders may name a person: such patients are numbered here, unless the"
+                        " viewer was started with --show-identity.")  # fmt: skip
+        return told
+
     def subject(self, row: Series) -> str:
         """The patient: the table's pseudonym; "patient 3" where the table only guessed a name from files or folders."""
         known = not self.guessed or _PSEUDONYM.fullmatch(row.subject)
@@ -58,13 +69,13 @@ class Names:
     def others(self) -> list[str]:
         """Sentences about files that became no row, problems first."""
         told = [*self.cohort.meta.get("problems", []), *self.cohort.meta.get("notes", [])]
-        return [sentence(faceless(str(text)) if self.private else str(text)) for text in told]
+        return [_said(faceless(str(text)) if self.private else str(text)) for text in told]
 
     def _problem(self, row: Series, text: str) -> str:
         text = text.removeprefix(NOTE)
         if self.private:
             text = self._without_files(row, text)
-        return sentence(text)
+        return _said(text)
 
     def _without_files(self, row: Series, text: str) -> str:
         copy = text.removeprefix("the same voxels as ")
@@ -93,6 +104,13 @@ def faceless(text: str) -> str:
 def _hidden(text: str) -> str:
     cut = _ENDS_IN_A_PLACE.sub(r"\1 another place", text)
     return _PLACE.sub("a file", cut)
+
+
+def _said(text: str) -> str:
+    """A sentence of the command line in the words of the screen."""
+    for pattern, words in _SAID:
+        text = re.sub(pattern, words, text)
+    return sentence(text)
 
 
 def sentence(text: str) -> str:
