@@ -7,8 +7,11 @@ READY := $(VENV)/ready
 ONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 OUT ?= demo
 STUDY_OUT ?= study-results
+# What the viewer draws its 3-D picture with: fetched by the Node of a PyPI package, not committed.
+NIIVUE := apps/viewer/static/vendor/niivue.js
+NPM := apps/viewer/package.json apps/viewer/package-lock.json apps/viewer/.npmrc
 
-.PHONY: demo test check format proofs study bench sample-data clean
+.PHONY: demo test check format proofs study bench sample-data viewer wheel clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medudl needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -17,11 +20,24 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torchvision") and "torchvision has slipped in: it breaks torchmetrics and lightning beside a CPU build of torch")'
 	touch $@
 
-demo: $(READY)
-	$(BIN)/medudl demo --out $(OUT) $(if $(DATA),--data "$(DATA)")
-	$(if $(filter 0,$(VIEW)),,$(BIN)/python -m webbrowser -t "file://$(abspath $(OUT))/report/report.html")
+$(NIIVUE): $(NPM) | $(READY)
+	rm -rf build/npm && mkdir -p build/npm $(@D) && cp $(NPM) build/npm
+	cd build/npm && PATH="$(abspath $(BIN)):$$PATH" npm ci --silent
+	cp apps/viewer/NIIVUE-LICENSE $(@D)/niivue.LICENSE
+	cp build/npm/node_modules/@niivue/niivue/dist/index.js $@
 
-test: $(READY)
+# Without a network the viewer does without its 3-D picture, and says so.
+viewer: $(READY)
+	@$(MAKE) --no-print-directory $(NIIVUE) || echo "NiiVue could not be fetched: the viewer will show no 3-D picture"
+
+wheel: viewer
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+demo: viewer
+	$(BIN)/medudl demo --out $(OUT) $(if $(DATA),--data "$(DATA)")
+	$(if $(filter 0,$(VIEW)),,$(BIN)/medudl view $(OUT))
+
+test: viewer
 	$(ONE) $(BIN)/pytest -n 2 --dist worksteal
 
 check: $(READY)
@@ -48,4 +64,4 @@ sample-data: $(READY)
 	$(BIN)/python -m medudl.data.phantom sample_data --sample
 
 clean:
-	rm -rf $(VENV) demo study-results build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo study-results build dist $(dir $(NIIVUE)) .pytest_cache .mypy_cache .ruff_cache
