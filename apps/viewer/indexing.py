@@ -109,12 +109,10 @@ class Indexing:
         lines, errors = self._state / "progress.jsonl", self._state / "errors.txt"
         lines.write_text("")
         began = time.time_ns()
-        # -P: the folder with the scans never becomes a place that Python imports from.
-        command = [sys.executable, "-P", "-m", "medudl.cli", "index", str(self.folder), "-o", str(self.folder / TABLE)]
         with errors.open("wb") as stream:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stream, pass_fds=[lock],
-                start_new_session=True, env={**os.environ, VARIABLE: str(lines)},
+                _command(self.folder), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stream,
+                pass_fds=[lock], start_new_session=True, env={**os.environ, VARIABLE: str(lines)},
             )  # fmt: skip
         job = {"pid": process.pid, "began": began}
         (self._state / "job.json").write_text(json.dumps(job))
@@ -148,6 +146,11 @@ class Indexing:
         if told:
             return Status("failed", error=told[-1])
         return Status("failed", error="indexing broke off; run `medudl index` in a terminal to see why" if said else "")
+
+
+def _command(folder: Path) -> list[str]:
+    # -P: the folder with the scans never becomes a place that Python imports from.
+    return [sys.executable, "-P", "-m", "medudl.cli", "index", str(folder), "-o", str(folder / TABLE)]
 
 
 def _check_writable(folder: Path) -> None:

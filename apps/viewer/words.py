@@ -45,9 +45,11 @@ class Names:
 
     def readings(self) -> list[str]:
         """How patients were told apart, where the table says so: a guess is to be seen."""
-        known = self.cohort.meta.get("readings", {})
-        told = [f"Patients are told apart by {_hidden(str(by)) if self.private else by} ({count(int(n), 'series', 'series')})."
-                for by, n in known.items()]  # fmt: skip
+        known = {str(by): int(n) for by, n in self.cohort.meta.get("readings", {}).items()}
+        told = [
+            f"Patients are told apart by {_hidden(by) if self.private else by} ({count(n, 'series', 'series')})."
+            for by, n in known.items()
+        ]
         if self.guessed:
             told.append("Names of files and folders may name a person: such patients are numbered here, unless the"
                         " viewer was started with --show-identity.")  # fmt: skip
