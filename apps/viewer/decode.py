@@ -91,7 +91,7 @@ def _write(voxels: NDArray[np.float32], kind: str, target: str) -> bool:
             packed = np.ascontiguousarray(flat, dtype=kind)
             if kind != "<f4" and not np.array_equal(packed, flat):
                 return False
-            _write_all(file.fileno(), memoryview(packed).cast("B"))
+            _write_all(file.fileno(), packed.data.cast("B"))
         os.ftruncate(file.fileno(), voxels.size * np.dtype(kind).itemsize)
     return True
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 # Imported beside the first page: what it needs, in the order in which it does.
-_SOON = ("pandas", "streamlit.proto.ForwardMsg_pb2", "apps.viewer.catalogue", "medudl.api", "plotly.graph_objects")
+_SOON = ("pandas", "apps.viewer.catalogue", "apps.viewer.pages.studies", "medudl.api", "plotly.graph_objects")
 _STREAMLIT: dict[str, Any] = {
     "server.headless": True,
     "server.fileWatcherType": "none",
@@ -153,10 +153,10 @@ def _server(settings: Settings, orders: Orders) -> uvicorn.Server:
 
 
 def _warm() -> None:
-    """What the first scan and the first page would wait for: a worker first, then imports."""
-    threading.Thread(target=house().store.warm, name="workers", daemon=True).start()
+    """What the first page and the first scan would wait for. One after another: the browser needs a processor too."""
     for name in _SOON:
         importlib.import_module(name)
+    house().store.warm()
 
 
 def _stop_with_parent(server: uvicorn.Server) -> None:
