@@ -30,7 +30,8 @@ class Overlay:
     """A map or mask laid over a series.
 
     on: index of the series it lies on. threshold: values below it are not drawn; None draws from the map's own lower
-    end (masks: every voxel set). top: the value of the last colour; None for the map's highest.
+    end (masks: every voxel set). top: the value of the last colour; None for the map's highest. visible: whether it is
+    shown before the reader says so.
     """
 
     source: Source
@@ -40,6 +41,7 @@ class Overlay:
     threshold: float | None = None
     top: float | None = None
     title: str = ""
+    visible: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _overlay(overlay: Overlay) -> dict[str, Any]:
         "threshold": overlay.threshold,
         "top": overlay.top,
         "title": overlay.title or overlay.source.title,
+        "visible": overlay.visible,
     }
 
 

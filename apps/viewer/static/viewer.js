@@ -127,7 +127,7 @@ export class Viewer extends Scene {
       return volume;
     };
     this.volumes = data.series.map(volumeOf);
-    this.overlays = data.overlays.map((about) => ({ volume: volumeOf(about), about, visible: true, ...overlayState(about) }));
+    this.overlays = data.overlays.map((about) => ({ volume: volumeOf(about), about, visible: about.visible, ...overlayState(about) }));
     const used = new Set([...this.volumes, ...this.overlays.map((o) => o.volume)]);
     old.filter((volume) => !used.has(volume)).forEach((volume) => volume.dispose());
     if (!same) {
