@@ -1,0 +1,138 @@
+"""A run that has looked at no scans yet: choose some, and look, with progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from apps.viewer.catalogue import Catalogue, RunFolder
+from apps.viewer.house import house
+from apps.viewer.lookup import inside
+from apps.viewer.searching import Searching, Status
+from apps.viewer.theme import quiet
+from apps.viewer.words import count, faceless, sentence, split_word
+from medudl.config import read_config
+from medudl.data.cases import cases_of
+from medudl.data.cohort import Cohort
+from medudl.errors import UserError
+
+_EVERY = 2.0  # seconds between two looks at the progress
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Scans to look at: of one split of a table, "" for all of it."""
+
+    name: str
+    table: Path
+    split: str
+    scans: int
+
+
+def search(catalogue: Catalogue, run: RunFolder) -> None:
+    """Offer to look for unusual areas with this run, or say how far that is."""
+    job = Searching(run.path, out_of(catalogue, run))
+    status = job.status()
+    if status.state == "running":
+        _watch(job, run)
+        return
+    choices, trouble = choices_of(catalogue, run)
+    left, middle, right = st.columns([1, 3, 1])
+    with middle:
+        st.html('<div style="height:10vh"></div>')
+        st.subheader(f"Look for unusual areas with {run.name}")
+        st.write("Each scan gets a map of what is unusual, the scan as the model expects it, and a score.")
+        if status.state == "failed":
+            st.error(_failure(status))
+        if not choices:
+            st.warning(trouble)
+            return
+        number = st.radio("Which scans", range(len(choices)), format_func=lambda n: _word(choices[n]))
+        chosen = choices[number]
+        if st.button("Look for unusual areas", type="primary", icon=":material/search:"):
+            _start(job, chosen)
+        quiet("Or in a terminal:")
+        split = f" --split {chosen.split}" if chosen.split else ""
+        st.code(f"medudl detect {run.name} {chosen.name}{split} -o {job.out.name}", language=None)
+
+
+def out_of(catalogue: Catalogue, run: RunFolder) -> Path:
+    """Where the maps of a run go: beside it, or inside where what lies beside it is not in the opened folder."""
+    parent = run.path.parent
+    top = catalogue.folder.resolve()
+    return parent / f"{run.path.name}-maps" if inside(parent, top) else run.path / "maps"
+
+
+def choices_of(catalogue: Catalogue, run: RunFolder) -> tuple[list[Choice], str]:
+    """Test scans first, then whole tables; a sentence where there are none that this run looks at."""
+    tables = [(file.name, file.path, file.cohort) for file in catalogue.cohorts() if catalogue.shows(file)]
+    trouble = "No table of scans lies in the opened folder. Index scans on the Studies page first."
+    try:
+        data = read_config(run.path / "config.yaml").data
+        own = Cohort.read(run.path / "cohort.csv")
+        tables.insert(0, (f"{run.name}/cohort.csv", run.path / "cohort.csv", own))
+    except (UserError, OSError):
+        return [], "The settings or the table of this run cannot be read: its folder is damaged or incomplete."
+    found: list[Choice] = []
+    for name, path, cohort in tables:
+        for split in ("test", ""):
+            try:
+                cases, _ = cases_of(cohort.select({}, split or None), data)
+            except UserError as error:
+                trouble = sentence(faceless(str(error)))
+                continue
+            if cases:
+                found.append(Choice(name, path, split, len(cases)))
+    # The table that a run came from holds the scans of its own table once more.
+    first = {(choice.split, choice.scans): choice for choice in reversed(found)}
+    return list(reversed(first.values())), trouble
+
+
+def _word(choice: Choice) -> str:
+    which = f"{split_word(choice.split)} scans" if choice.split else "all scans"
+    return f"{count(choice.scans, 'scan')}: {which} of {choice.name}"
+
+
+def _start(job: Searching, chosen: Choice) -> None:
+    try:
+        job.start(chosen.table, chosen.split, chosen.scans)
+    except (UserError, OSError) as error:
+        st.error(str(error) if isinstance(error, UserError) else "The search could not be started on this computer.")
+        return
+    st.rerun()
+
+
+def _failure(status: Status) -> str:
+    if not status.error:
+        return f"The search was stopped after {count(status.done, 'scan')}."
+    told = faceless(status.error) if house().settings.private else status.error
+    return f"The search ended early: {sentence(told)}"
+
+
+@st.fragment(run_every=_EVERY)
+def _watch(job: Searching, run: RunFolder) -> None:
+    status = job.status()
+    if status.state != "running":
+        if status.state == "done":
+            st.query_params.from_dict({"run": run.id})
+        st.rerun()
+    left, middle, right = st.columns([1, 3, 1])
+    with middle:
+        st.html('<div style="height:14vh"></div>')
+        st.subheader("Looking for unusual areas")
+        share = status.done / status.total if status.total else 0.0
+        st.progress(min(share, 1.0), text=_progress(status))
+        quiet("You may close this page; the search goes on, and the maps are here when you come back.")
+        if st.button("Stop", icon=":material/stop_circle:"):
+            job.cancel()
+
+
+def _progress(status: Status) -> str:
+    text = f"{status.done:,} of {count(status.total, 'scan')}" if status.done else "Loading the model"
+    if status.left is not None and status.done < status.total:
+        text += (
+            f", about {status.left:.0f} s left" if status.left < 90 else f", about {status.left / 60:.0f} minutes left"
+        )
+    return text
