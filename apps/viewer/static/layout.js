@@ -3,8 +3,8 @@
 import { PLANE_NAMES } from "./geometry.js";
 
 export const LAYOUTS = {
-  single: { label: "One plane", title: "One plane, large" },
-  planes: { label: "Planes", title: "Three planes" },
+  single: { label: "1 plane", title: "One plane, large" },
+  planes: { label: "3 planes", title: "Three planes" },
   quad: { label: "3-D", title: "Three planes and a 3-D picture" },
   side: { label: "Side by side", title: "Series side by side in one space" },
   swipe: { label: "Swipe", title: "Two series with a line to drag between them" },

@@ -97,7 +97,7 @@ export class Pane {
     const volume = this.volume;
     const problem = this.problem();
     say(this.message, problem);
-    this.element.classList.toggle("active", this.viewer.plane === this.plane && this.viewer.panes.length > 1);
+    this.element.classList.toggle("active", this.viewer.plane === this.plane && this.viewer.panes.some((pane) => pane.plane !== this.plane));
     if (problem || !volume?.data) {
       this.empty();
       return;
@@ -119,13 +119,12 @@ export class Pane {
       return "";
     }
     if (volume.error) {
-      return volume.error;
+      return this.viewer.panes.find((pane) => pane.series === this.series) === this ? volume.error : " ";
     }
     if (!volume.data) {
       return "Reading the series ...";
     }
-    return this.mode === "difference" || this.mode === "swipe"
-      ? (this.mode === "difference" ? refusesDifference(volume, this.viewer.volumes[this.other]) : "") : "";
+    return this.mode === "difference" ? refusesDifference(volume, this.viewer.volumes[this.other]) : "";
   }
 
   empty() {
@@ -225,8 +224,18 @@ export class Pane {
       return;
     }
     say(this.windowText, windowWords(viewer.windowOf(this.series), meta) + (viewer.inverted ? " · inverted" : ""));
-    const other = this.mode === "swipe" ? `${viewer.volumes[this.other]?.about.title ?? ""} ▸` : "";
-    say(this.scaleText, other || (viewer.resampled(this.series, this.plane) ? "resampled on the first series' plane" : ""));
+    say(this.scaleText, this.mode === "swipe" ? this.secondWords() : (viewer.resampled(this.series, this.plane) ? "resampled on the first series' plane" : ""));
+  }
+
+  /** The series right of the swipe's line, and its window. */
+  secondWords() {
+    const { about, meta } = this.viewer.volumes[this.other];
+    return `${about.title}${meta ? ` · ${windowWords(this.viewer.windowOf(this.other), meta)}` : ""}`;
+  }
+
+  /** The series drawn at x. */
+  seriesAt(x) {
+    return this.mode === "swipe" && x > this.swipe * this.width ? this.other : this.series;
   }
 
   dispose() {

@@ -34,7 +34,7 @@ export function watch(pane) {
     viewer.activate(pane);
     viewer.cine.stop();
     const near = pane.mode === "swipe" && event.button === 0 && Math.abs(x - pane.swipe * pane.width) < 12;
-    drag = { kind: near ? "swipe" : gesture(event, viewer.tool), x, y };
+    drag = { kind: near ? "swipe" : gesture(event, viewer.tool), x, y, series: pane.seriesAt(x) };
     pane.element.setPointerCapture(event.pointerId);
     event.preventDefault();
     pane.element.focus({ preventScroll: true });
@@ -56,7 +56,8 @@ export function watch(pane) {
     } else if (drag.kind === "zoom") {
       zoomAt(Math.exp(-dy / 150), x, y);
     } else if (drag.kind === "window" && (dx || dy)) {
-      viewer.setWindow(pane.series, dragged(viewer.windowOf(pane.series), dx, dy, dragScale(pane.volume.meta)));
+      const { series } = drag;
+      viewer.setWindow(series, dragged(viewer.windowOf(series), dx, dy, dragScale(viewer.volumes[series].meta)));
     }
     drag.x = x;
     drag.y = y;

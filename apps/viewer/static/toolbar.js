@@ -69,8 +69,7 @@ export function fillToolbar(viewer) {
     text: () => (viewer.neurological ? "R is right: neurological" : "R is left: radiological"),
     shown: () => viewer.volumes[0]?.about.placed !== false,
   }).classList.add("badge");
-  bar.add("view", { label: "LPS", title: "Patient mm as DICOM (LPS) or NIfTI (RAS) counts them", key: "y", run: press("y"), text: () => viewer.space });
-  bar.add("link", { label: "Copy link", title: "Copy a link to this slice", run: () => copyLink(viewer) });
+  bar.add("link", { label: "Link", title: "Copy a link to this slice", run: () => copyLink(viewer) });
   bar.add("link", { label: "?", title: "All keys", key: "?", run: press("?") });
 }
 
@@ -84,7 +83,7 @@ function windowMenu(viewer) {
   });
   viewer.toolbar.live.push(() => {
     const meta = viewer.volumes[viewer.series]?.meta;
-    menu.disabled = !meta;
+    menu.hidden = !meta;
     if (!meta) {
       return;
     }

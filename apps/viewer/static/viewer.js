@@ -1,11 +1,10 @@
 /** The viewer: a scene with panes, tools and keys around it, in one element of the page. */
 
 import { addKeys } from "./actions.js";
-import { rememberSlice, sliceInAddress } from "./address.js";
+import { rememberSlice } from "./address.js";
 import { Cine } from "./cine.js";
 import { el, say } from "./dom.js";
 import { attachAll } from "./extensions.js";
-import { apply } from "./geometry.js";
 import { Help } from "./help.js";
 import { Keys } from "./keys.js";
 import { arrange, layoutsFor, possible } from "./layout.js";
@@ -14,23 +13,20 @@ import { OverlayBar } from "./overlaybar.js";
 import { Pane } from "./pane.js";
 import { watch } from "./pointer.js";
 import { readout } from "./readout.js";
-import { Scene } from "./scene.js";
+import { overlayState, Study } from "./study.js";
 import { fillToolbar, Toolbar } from "./toolbar.js";
-import { Volume } from "./volume.js";
 
 const SETTLE = 300; // ms without a change before the address and the page hear of it
 window.medudlViewer ??= [];
 
-export class Viewer extends Scene {
+export class Viewer extends Study {
   constructor(parent) {
     super();
-    this.listeners = new Map();
     this.panes = [];
     this.layout = "planes";
     this.tool = "crosshair";
     this.state = {};
     this.lastDrawMs = 0;
-    this.generation = 0;
     this.keys = new Keys();
     this.measure = new Measure(this);
     this.cine = new Cine(this);
@@ -50,6 +46,8 @@ export class Viewer extends Scene {
     this.bottom = el("div", { class: "bottom" });
     this.overlayBar = new OverlayBar(this);
     this.readout = ["where", "voxel", "place", "value", "over", "status"].map((name) => el("span", { class: name }));
+    this.readout[2].title = "Patient mm as DICOM (LPS) or NIfTI (RAS) counts them; click to switch (y)";
+    this.readout[2].addEventListener("click", () => this.keys.find("y").run());
     this.foot = el("footer", {}, ...this.readout);
     this.statusLine = this.readout.at(-1);
     const middle = el("div", { class: "middle" }, this.stage, this.side);
@@ -60,17 +58,6 @@ export class Viewer extends Scene {
     this.root.addEventListener("pointerenter", () => { this.hovered = true; });
     this.root.addEventListener("pointerleave", () => { this.hovered = false; });
     parent.append(this.root);
-  }
-
-  on(event, fn) {
-    this.listeners.set(event, [...(this.listeners.get(event) ?? []), fn]);
-  }
-
-  emit(event, value) {
-    (this.listeners.get(event) ?? []).forEach((fn) => fn(value));
-    if (event === "crosshair") {
-      this.settle();
-    }
   }
 
   /** What the page wants to be shown now; only what differs from before is changed. */
@@ -109,78 +96,6 @@ export class Viewer extends Scene {
     }
   }
 
-  /** Show other series. Nothing of the ones before stays on the screen; what is still wanted is not loaded again. */
-  open(data) {
-    this.generation += 1;
-    this.cine.stop();
-    this.measure.clear();
-    const old = [...this.volumes, ...this.overlays.map((o) => o.volume)];
-    const same = this.volumes[0]?.id === data.series[0]?.id;
-    const fresh = [];
-    const volumeOf = (about) => {
-      const kept = [...old, ...fresh].find((volume) => volume.id === about.id && !volume.error);
-      const volume = kept ?? new Volume(about);
-      volume.about = about;
-      if (!kept) {
-        fresh.push(volume);
-      }
-      return volume;
-    };
-    this.volumes = data.series.map(volumeOf);
-    this.overlays = data.overlays.map((about) => ({ volume: volumeOf(about), about, visible: about.visible, ...overlayState(about) }));
-    const used = new Set([...this.volumes, ...this.overlays.map((o) => o.volume)]);
-    old.filter((volume) => !used.has(volume)).forEach((volume) => volume.dispose());
-    if (!same) {
-      this.blankState();
-      this.moved = false;
-      this.placed = false;
-    }
-    this.grids.clear();
-    this.shown = 0;
-    this.pair = [0, Math.min(1, this.volumes.length - 1)];
-    this.panes.forEach((pane) => pane.empty());
-    this.setLayout(this.wanted ?? data.layout);
-    fresh.forEach((volume) => volume.load((meta) => this.firstSlice(volume, meta), () => this.arrived(volume)));
-    if (!fresh.length) {
-      this.emit("loaded");
-    }
-  }
-
-  /** The slice along a volume's third axis that is needed first. */
-  firstSlice(volume, meta) {
-    this.settlePlace();
-    const k = Math.round(apply(volume.inverse, this.crosshair)[2]);
-    return Math.min(Math.max(k, 0), meta.shape[2] - 1);
-  }
-
-  /** Put the crosshair where the address or the page asks, once the first series is known. */
-  settlePlace() {
-    if (this.placed || !this.volumes[this.reference]?.meta) {
-      return;
-    }
-    this.placed = this.volumes[0].meta !== null || this.volumes[0].error !== "";
-    this.grids.clear();
-    this.plane = this.data.start?.plane ?? this.native;
-    if (!this.moved) {
-      this.startAt(this.data.start?.slice ?? sliceInAddress());
-      if (this.data.start?.mm) {
-        this.crosshair = [...this.data.start.mm];
-      }
-    }
-    this.setLayout(this.wanted);
-  }
-
-  arrived(volume) {
-    if (this.disposed || ![...this.volumes, ...this.overlays.map((o) => o.volume)].includes(volume)) {
-      return;
-    }
-    this.settlePlace();
-    this.invalidate();
-    if (volume.complete) {
-      this.emit("loaded", volume);
-    }
-  }
-
   setLayout(name) {
     this.wanted = name;
     this.layout = possible(name, this.volumes.length, this.flat);
@@ -188,6 +103,7 @@ export class Viewer extends Scene {
       native: this.native, plane: this.plane, shown: this.shown, count: this.volumes.length, pair: this.pair,
     });
     this.panes.forEach((pane) => pane.dispose());
+    this.pointed = null;
     this.panes = panes.map((spec, n) => new Pane(this, spec, "abcd"[n]));
     this.stage.style.gridTemplate = template;
     this.stage.replaceChildren(...this.panes.map((pane) => pane.element), ...(cell3d ? [this.cell3d] : []));
@@ -219,8 +135,11 @@ export class Viewer extends Scene {
     this.invalidate();
   }
 
-  /** The series that keys act on. */
+  /** The series that keys act on: the one under the pointer, else that of the pane used last. */
   get series() {
+    if (this.pointed) {
+      return this.pointed.series;
+    }
     return this.panes.includes(this.active) ? this.active.series : (this.panes[0]?.series ?? 0);
   }
 
@@ -238,7 +157,7 @@ export class Viewer extends Scene {
 
   /** The pointer is over a point of a pane, or has left them (null). */
   point(pane, x, y) {
-    this.pointed = pane ? { pane, mm: pane.snapped(x, y) } : null;
+    this.pointed = pane ? { pane, mm: pane.snapped(x, y), series: pane.seriesAt(x) } : null;
     this.tell();
   }
 
@@ -271,29 +190,19 @@ export class Viewer extends Scene {
   /** Write the readout: under the pointer, else under the crosshair. */
   tell() {
     const pane = this.pointed?.pane ?? this.panes.find((p) => p.plane === this.plane) ?? this.panes[0];
-    const volume = pane?.volume;
+    const series = this.pointed?.series ?? pane?.series;
+    const volume = this.volumes[series];
     const progress = this.progress();
     say(this.statusLine, this.message || progress);
     if (!volume?.data) {
       this.readout.slice(0, -1).forEach((node) => say(node, ""));
       return;
     }
-    const over = this.overlays.filter((o) => o.on === pane.series && o.volume.data);
+    const over = this.overlays.filter((o) => o.on === series && o.volume.data);
     const told = readout(volume, this.pointed?.mm ?? this.crosshair, this.space, over);
     const where = volume.about.placed ? pane.plane : "picture";
     const words = [`${where} ${pane.slice + 1} / ${pane.grid.size[2]}`, told.voxel, told.place, told.value, told.overlays.join(" · ")];
     words.forEach((text, n) => say(this.readout[n], text));
-  }
-
-  progress() {
-    const open = [...this.volumes, ...this.overlays.map((o) => o.volume)].filter((v) => !v.complete && !v.error);
-    if (!open.length) {
-      return "";
-    }
-    const mb = (bytes) => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
-    const [done, all] = [0, 1].map((n) => open.reduce((sum, v) => sum + (n ? (v.bytes?.length ?? 0) : v.received), 0));
-    const seconds = (performance.now() - Math.min(...open.map((v) => v.started))) / 1000;
-    return all ? `Loading ${mb(done)} of ${mb(all)} MB · ${seconds.toFixed(1)} s` : "Reading the series ...";
   }
 
   /** A sentence at the foot of the pictures; "" takes it away. */
@@ -335,13 +244,9 @@ export class Viewer extends Scene {
     this.cine.stop();
     this.keys.stop();
     this.emit("dispose");
-    [...this.volumes, ...this.overlays.map((o) => o.volume)].forEach((volume) => volume.dispose());
+    this.held().forEach((volume) => volume.dispose());
     this.panes.forEach((pane) => pane.dispose());
     this.root.remove();
     window.medudlViewer.splice(window.medudlViewer.indexOf(this), 1);
   }
-}
-
-function overlayState({ on, colormap, opacity, threshold, top, title }) {
-  return { on, colormap, opacity, threshold, top, title };
 }

@@ -124,7 +124,7 @@ export class Volume {
   }
 
   async fetchSlice(k) {
-    const bytes = new Uint8Array(await (await this.ask(`/slice/${k}`)).arrayBuffer());
+    const bytes = new Uint8Array(await (await this.ask(`/slice/${k}?key=${this.meta.key}`)).arrayBuffer());
     if (bytes.length !== this.sliceBytes) {
       throw new LoadError("A slice of this series arrived incomplete. Open the series again.");
     }
@@ -133,7 +133,7 @@ export class Volume {
   }
 
   async fetchAll(changed) {
-    const reader = (await this.ask("")).body.getReader();
+    const reader = (await this.ask(`?key=${this.meta.key}`)).body.getReader();
     this.received = 0;
     for (;;) {
       const { done, value } = await reader.read();
@@ -177,6 +177,9 @@ async function refusal(answer) {
   if (answer.status === 422) {
     const told = await answer.json().catch(() => ({}));
     return told.problem || "This series cannot be read.";
+  }
+  if (answer.status === 409) {
+    return "This series has changed on disk since it was opened. Open it again.";
   }
   if (answer.status === 404) {
     return "This series is no longer there. Choose another from the table.";
