@@ -1,4 +1,4 @@
-"""The script that Streamlit runs: which page, in which dress, and what is said when one fails."""
+"""What the script draws: which page, in which dress, and what is said when one fails."""
 
 from __future__ import annotations
 
@@ -60,7 +60,3 @@ def _place(error: Exception) -> str:
             place = f"{name.rpartition('/')[2]}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place or "the viewer"
-
-
-if __name__ in ("__main__", "__page__"):
-    main()

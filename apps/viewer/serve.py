@@ -101,7 +101,7 @@ def build(gate: Rules) -> App:
         threading.Thread(target=_warm, name="warm", daemon=True).start()
         yield {}
 
-    return App(HERE / "main.py", routes=ROUTES, middleware=[Middleware(Gate, rules=gate)], lifespan=life)
+    return App(HERE / "script" / "app.py", routes=ROUTES, middleware=[Middleware(Gate, rules=gate)], lifespan=life)
 
 
 def configure(settings: Settings) -> None:

@@ -78,17 +78,17 @@ def problems(rows: list[Series], names: Names) -> pd.DataFrame:
     """One line for each kind of problem: what, what to do, how many series, and which; worst first."""
     groups: dict[tuple[bool, str], list[str]] = defaultdict(list)
     for row in rows:
-        for told in names.problems(row):
-            groups[row.usable, told].append(f"{names.subject(row)} {names.title(row)}")
+        for note, told in names.weighed(row):
+            groups[note, told].append(f"{names.subject(row)} {names.title(row)}")
     lines = [
         {
             "What is wrong": told,
             "What to do": advice(told),
             "Series": f"{len(own):,}",
             "Which": ", ".join(own[:_SHOWN]) + (f" and {len(own) - _SHOWN} more" if len(own) > _SHOWN else ""),
-            "Weight": NOTED if usable else UNUSABLE,
+            "Weight": NOTED if note else UNUSABLE,
         }
-        for (usable, told), own in sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
+        for (note, told), own in sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
     ]
     for told, number in Counter(names.others()).items():
         which = count(number, "file or group of files", "files or groups of files")

@@ -66,7 +66,11 @@ class Names:
 
     def problems(self, row: Series) -> list[str]:
         """What is wrong with a row, and its notes, as sentences."""
-        return [self._problem(row, text) for text in row.problems.split("; ") if text]
+        return [told for _, told in self.weighed(row)]
+
+    def weighed(self, row: Series) -> list[tuple[bool, str]]:
+        """As `problems`, each with whether it is a note only, which keeps the series in use."""
+        return [(text.startswith(NOTE), self._problem(row, text)) for text in row.problems.split("; ") if text]
 
     def others(self) -> list[str]:
         """Sentences about files that became no row, problems first."""
