@@ -51,7 +51,7 @@ def test_the_first_page_loads_nothing_heavy(tmp_path: Path) -> None:
         "from apps.viewer.house import Settings, open_house\n"
         f"open_house(Settings(folder=Path({str(tmp_path)!r})))\n"
         f"app = AppTest.from_file({str(SCRIPT)!r}, default_timeout=60).run(); assert not app.exception\n"
-        "heavy = {'torch', 'monai', 'plotly', 'nibabel', 'pydicom', 'SimpleITK'} & sys.modules.keys()\n"
+        "heavy = {'torch', 'monai', 'nibabel', 'pydicom', 'SimpleITK'} & sys.modules.keys()\n"
         "sys.exit(', '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=APPS.parent)
