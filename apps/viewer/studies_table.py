@@ -36,7 +36,7 @@ def series_table(catalogue: Catalogue, file: CohortFile, names: Names) -> None:
     filters = _filters(rows)
     shown = keep(rows, table, filters)
     with top[1]:
-        guess = " (as guessed from files and folders: see Problems)" if names.guessed else ""
+        guess = " (some told apart by file names only: see Problems)" if names.guessed else ""
         quiet(headline(rows, shown) + guess)
     if not any(row.usable for row in rows):
         st.warning("No series of this table can be used as it is: see Problems for why, and what to do.")

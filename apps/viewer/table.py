@@ -10,7 +10,7 @@ import pandas as pd
 from apps.viewer.words import Names, advice, count, size, split_word, step
 from medudl.data.cohort import Series
 
-UNUSABLE, NOTED, FINE = "Cannot be used as it is", "With a note", "Nothing wrong"
+UNUSABLE, NOTED, FINE = "Not usable as it is", "With a note", "Nothing wrong"
 ASIDE = "Not in the table"
 _SHOWN = 4  # series named beside a problem
 

@@ -21,7 +21,8 @@ h3 { padding: 0.2rem 0 0.3rem; font-weight: 600; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-fill) { flex: 1 1 12rem; min-height: 12rem; }
 .st-key-fill { height: 100%; min-height: 0; }
 [data-testid="stElementToolbar"]:has([aria-label="Download as CSV"]) { display: none; }
-.st-key-problems { font-size: 0.92rem; }
+.st-key-problems { max-height: calc(100vh - 13rem); overflow: auto; }
+.st-key-problems td:first-child, .st-key-problems td:first-child * { white-space: nowrap; color: #9aa4b0; }
 .quiet { color: #9aa4b0; font-size: 0.86rem; }
 .empty { max-width: 42rem; margin: 16vh auto 0; padding: 0 1rem; color: #b9c2cd; line-height: 1.6; }
 .empty h3 { color: #e8edf3; }

@@ -14,13 +14,17 @@ _ENDS_IN_A_PLACE = re.compile(r"(the same voxels as|another mask fits too and is
 _SAID = ((r"(\d[\d,]* masks?) that no --masks pattern names: left out", r"\1 that are not of lesions: left out"),)
 _ADVICE = (
     (r": left out", "Nothing to do, unless you miss them."),
-    (r"truncated|ends early|ends after|empty file|an incomplete copy", "Copy it again from its source."),
-    (r"broken|cannot be read|cannot be decoded|makes no sense|not an? ", "Export it again, or leave it out."),
-    (r"tilted|unevenly|missing between|shifted sideways",
-     "It can be shown. Training takes it with the setting data.repair, which resamples it to even slices."),
+    (r"an incomplete copy", "The whole series is in the table too: leave this copy out."),
+    (r"mask", "Check the mask: without it this patient would count as healthy."),
+    (r"too few for a volume", "Export the whole series, or leave it out."),
+    (r"hold \d+ volumes", "Export each of them as a series of its own."),
     (r"same position|different orientations|different pixel sizes|not a volume",
      "It is no stack of slices (a localiser, or several series in one). Leave it out, or export each series apart."),
-    (r"mask", "Check the mask: without it this patient would count as healthy."),
+    (r"tilted|unevenly|missing between|shifted sideways",
+     "It can be shown. Training takes it with the setting data.repair, which resamples it to even slices."),
+    (r"truncated|ends early|ends after|empty file|not a regular file", "Copy it again from its source."),
+    (r"colour|a single voxel", "It is no scan of grey values. Leave it out."),
+    (r"broken|cannot be|makes no sense|not an? |not supported|claims", "Export it again, or leave it out."),
     (r"every voxel has the same value", "It shows nothing. Leave it out."),
     (r"no number", "Replace those voxels, or leave it out."),
     (r"the same voxels as", "Keep one of the two; copies in different splits would flatter the results."),
@@ -38,7 +42,7 @@ class Names:
         self.cohort = cohort
         rows = cohort.series()
         readings = [str(reading) for reading in cohort.meta.get("readings", {})]
-        self.guessed = private and any(reading.startswith(_GUESSED) for reading in readings)
+        self.guessed = any(reading.startswith(_GUESSED) for reading in readings)
         self._numbers = {name: n for n, name in enumerate(dict.fromkeys(row.subject for row in rows), start=1)}
         self._titles = _titles(rows)
         self._rows = {row.path: row for row in rows}
@@ -50,14 +54,14 @@ class Names:
             f"Patients are told apart by {_hidden(by) if self.private else by} ({count(n, 'series', 'series')})."
             for by, n in known.items()
         ]
-        if self.guessed:
+        if self.guessed and self.private:
             told.append("Names of files and folders may name a person: such patients are numbered here, unless the"
                         " viewer was started with --show-identity.")  # fmt: skip
         return told
 
     def subject(self, row: Series) -> str:
         """The patient: the table's pseudonym; "patient 3" where the table only guessed a name from files or folders."""
-        known = not self.guessed or _PSEUDONYM.fullmatch(row.subject)
+        known = not (self.guessed and self.private) or _PSEUDONYM.fullmatch(row.subject)
         return (row.subject if known else f"patient {self._numbers[row.subject]}") or "unknown"
 
     def title(self, row: Series) -> str:
