@@ -156,7 +156,7 @@ class Shelf:
             raise UserError("The map of this scan is gone. Choose another scan, or look for unusual areas again.")
         subject = self.subject(scan)
         source, lesion, note = self._scan(scan, subject)
-        heat = Source((scan.map,), "nifti", role="anomaly", title="unusual", unit="score", subject=subject,
+        heat = Source((scan.map,), "nifti", role="anomaly", title="anomaly map", unit="score", subject=subject,
                       modality=source.modality if source else "", contrast=scan.contrast)  # fmt: skip
         path, unit = scan.beside("expected"), source.unit if source else "arbitrary"
         expected = replace(heat, files=(path,), role="expected", title="expected normal", unit=unit) if path else None

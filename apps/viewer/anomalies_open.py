@@ -107,15 +107,18 @@ def _viewer(reading: Reading, volumes: Volumes) -> None:
         opened["start"] = None if linked or not found.findings else {"mm": list(found.findings[0].mm)}
     base = [source for source in (volumes.scan, volumes.expected) if source]
     curve = reading.curve
-    top = max(curve.points[-1]["threshold"] if curve.points else 0, 2 * (curve.own or 0)) or None
-    overlays = [Overlay(volumes.map, threshold=opened["threshold"], top=top, opacity=0.55, title="unusual")]
+    # One scale for all scans of a run: the same colour means the same, the last one what no healthy scan has.
+    highest = max((point["threshold"] for point in curve.points), default=0.0)
+    top = max(highest, 2 * (curve.own or 0.0)) or None
+    shown = opened["threshold"]
+    overlays = [Overlay(volumes.map, threshold=shown, top=top and max(top, 2 * shown), opacity=0.55)]
     if volumes.lesion and volumes.scan:
         overlays.append(Overlay(volumes.lesion, colormap="green", opacity=0.45, visible=False))
     if volumes.note:
         st.info(volumes.note)
     viewer([*base, volumes.map], overlays=overlays if base else (), key=VIEWER, layout="side",
            height="calc(100vh - 158px)", start=opened["start"], extra={
-               "threshold": {"points": list(curve.points), "own": curve.own, "text": curve.text},
+               "threshold": {"points": list(curve.points), "own": curve.own, "text": curve.text, "top": top},
                "findings": found.listed(), "total": found.total, "listed": threshold, "strip": True,
                "screenshot": {"name": heat.name(reading.scan, "picture.png"), "words": volumes.map.subject},
            })  # fmt: skip

@@ -48,7 +48,7 @@ def save(scan: Scan, heat: Map, threshold: float) -> None:
                        heat.name(scan, "unusual.nii.gz"), "application/gzip", on_click="ignore",
                        icon=":material/download:", key="anomalies-mask", width="stretch")  # fmt: skip
     quiet("NIfTI files on the scan's own grid: they open beside the scan in any reader."
-          f" A picture of the screen: Picture, above the scan. {NOTICE}")  # fmt: skip
+          f" A picture of the screen: PNG, above the scan. {NOTICE}")  # fmt: skip
 
 
 def _plain(text: str) -> str:

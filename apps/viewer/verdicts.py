@@ -10,7 +10,7 @@ from typing import Any
 from medudl.metrics.intervals import short
 
 MODEL = "the model"  # its name among the rows of a report
-_BASELINES = 4  # that are shown beside the model
+_BASELINES = 3  # that are shown beside the model
 _MEASURES = {
     "voxel": "How well the map finds lesion voxels (average precision; 1.00 is perfect{chance})",
     "scan": "How well the score tells scans with a lesion from healthy ones (area under the curve; .50 is chance)",

@@ -77,7 +77,7 @@ def test_a_report_in_words():
     assert made is not None and made.beats is False
     ((title, table),) = made.tables
     assert ".013 is chance" in title and table[0] == ("T2 intensity", ".80 (.70 to .90)")
-    assert table[1][0] == "the model" and len(table) == 5
+    assert table[1][0] == "the model" and len(table) == 4
     assert "Flagged 21 of 24 scans with a lesion." in made.notes and "Judged on 36 scans of 30 patients." in made.notes
 
 

@@ -16,7 +16,7 @@ export function attach(viewer, extra) {
   });
   const run = () => save(picture(viewer, told.words ?? ""), told.name ?? "medudl.png");
   viewer.keys.add({ key: "s", help: "save a picture of the screen", run, group: "Tools" });
-  viewer.toolbar.add("link", { label: "Picture", title: "Save a picture of the screen", key: "s", run, shown: () => viewer.ready });
+  viewer.toolbar.add("link", { label: "PNG", title: "Save a picture of the screen", key: "s", run, shown: () => viewer.ready });
 }
 
 /** The words under the panes. */

@@ -5,6 +5,7 @@ import { el, say } from "./dom.js";
 import { nifti, reduceGently } from "./reduce.js";
 
 const LIMIT = 128; // voxels a side: what software rendering turns in good time
+const THROUGH = 0.35; // opacity of the series where a map lies in it: what is inside must be seen from outside
 const SETTLE = 250; // ms without a change before colours are computed anew
 const SOURCE = "/asset/vendor/niivue.js";
 let library = null;
@@ -105,6 +106,9 @@ class Pane3d {
       nv.addVolume(await NVImage.new(nifti(image), n ? "map.nii" : "series.nii", n ? "hot" : "gray", 1, null, 0, 1));
     }
     this.over = images.length > 1;
+    if (this.over) {
+      nv.setOpacity(0, THROUGH);
+    }
     this.coloured = "";
     this.paint();
     this.move();
@@ -126,6 +130,7 @@ class Pane3d {
     await nv.attachToCanvas(canvas, false);
     nv.setSliceType(SLICE_TYPE?.RENDER ?? 4);
     nv.setRenderAzimuthElevation(160, 15); // from the front, patient's right on the left
+    nv.setScale(1.35);
     this.canvas = canvas;
     this.nv = nv;
     return nv;

@@ -27,7 +27,14 @@ class Strip {
     this.profile = null; // of this.volume
     this.canvas = el("canvas", { title: "Height: how much of the slice is unusual. Colour: how high the map goes. Click to go there." });
     this.words = el("span", { class: "quiet" });
-    this.element = el("div", { class: "strip" }, el("span", { class: "name" }, "Along the slices"), this.canvas, this.words);
+    const go = (label, title, step) => el("button", { type: "button", title, "aria-label": title, onclick: (event) => {
+      this.jump(step);
+      event.currentTarget.blur();
+    } }, label);
+    this.element = el(
+      "div", { class: "strip" }, go("◂ P", "Unusual area before (p)", -1), this.canvas, go("N ▸", "Next unusual area along the slices (n)", 1),
+      this.words,
+    );
     style(viewer);
     viewer.bottom.append(this.element);
     this.canvas.addEventListener("pointerdown", (event) => this.drag(event));
@@ -181,8 +188,6 @@ function build(viewer) {
   const group = "Anomalies";
   viewer.keys.add({ key: "n", help: "next unusual area along the slices", run: () => strip.jump(1), group });
   viewer.keys.add({ key: "p", help: "unusual area before", run: () => strip.jump(-1), group });
-  viewer.toolbar.add("extra", { label: "◂ area", title: "Unusual area before", key: "p", run: () => strip.jump(-1), shown: () => !strip.element.hidden });
-  viewer.toolbar.add("extra", { label: "area ▸", title: "Next unusual area along the slices", key: "n", run: () => strip.jump(1), shown: () => !strip.element.hidden });
   let waiting = false;
   const soon = () => {
     waiting ||= Boolean(requestAnimationFrame(() => {

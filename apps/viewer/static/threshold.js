@@ -5,10 +5,11 @@ import { el, say } from "./dom.js";
 import { positionOf, rateWords, scoreAt, scoreText, sliderRange } from "./rate.js";
 
 const STEPS = 1000;
+const ROOM = 2; // the last colour stands for at least so many times the threshold
 
 /**
  * extra.threshold: { points: [{ threshold, rate, low, high, n }] rising, own: the run's threshold or null, text: where
- * the rates come from }. While the slider moves only the picture changes; let go, the page hears "threshold".
+ * the rates come from, top: the score of the last colour or null }. While the slider moves only the picture changes; let go, the page hears "threshold".
  */
 export function attach(viewer, extra) {
   let part = null;
@@ -35,7 +36,9 @@ function build(viewer) {
   const set = (score) => {
     const found = mapOf(viewer);
     if (found) {
-      viewer.setOverlay(found.n, { threshold: score });
+      // The colours keep some room above the threshold, else all that is left would have the last one.
+      const { top } = told;
+      viewer.setOverlay(found.n, { threshold: score, top: top === null ? null : Math.max(top, score * ROOM) });
     }
   };
   const commit = () => viewer.commit("threshold", thresholdOf(viewer));
