@@ -21,12 +21,17 @@ _MASK_FORMATS = {".nii": "nifti", ".gz": "nifti", ".nrrd": "nrrd", ".nhdr": "nrr
 
 @dataclass(frozen=True)
 class CohortFile:
-    """A table of scans. name: its path below the folder; the cohort is shared between sessions: read it only."""
+    """A table of scans. name: its path below the folder; the cohort is shared by all sessions: read it only."""
 
     id: str
     path: Path
     cohort: Cohort
     name: str
+
+    @property
+    def rows(self) -> tuple[Series, ...]:
+        """The rows of the cohort, made once for all."""
+        return _rows(self.cohort)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Catalogue:
 
     def cohorts(self) -> list[CohortFile]:
         """Tables of scans, those of the upper folders first; a run's copy of its own table is none."""
-        return [file for file in map(self._cohort, self._tables()) if isinstance(file, CohortFile)]
+        return [file for file in map(self._cohort, _tables(self.look())) if isinstance(file, CohortFile)]
 
     def runs(self) -> list[RunFolder]:
         """Runs, by name."""
@@ -94,7 +99,7 @@ class Catalogue:
     def troubles(self) -> list[str]:
         """Sentences about tables and runs that could not be read, and about a look that ended early."""
         found = self.look()
-        parts = [*map(self._cohort, self._tables()), *map(self._run, found.runs)]
+        parts = [*map(self._cohort, _tables(found)), *map(self._run, found.runs)]
         told = [part for part in parts if isinstance(part, str)]
         if not found.whole:
             told.append("The folder is large or deep: only its upper part was looked through. Open a smaller folder.")
@@ -150,11 +155,6 @@ class Catalogue:
         below = path.relative_to(self.folder).as_posix()
         return show(below if below != "." else self.folder.resolve().name)
 
-    def _tables(self) -> list[Path]:
-        found = self.look()
-        runs = set(found.runs)
-        return [path for path in found.tables if path.parent not in runs and _is_cohort(path)]
-
     def _cohort(self, path: Path) -> CohortFile | str:
         """The table, or a sentence about it."""
         try:
@@ -192,8 +192,13 @@ def read_json(path: Path) -> Any:
 def _read_cohort(path: Path, table: tuple[int, ...], meta: tuple[int, ...]) -> Cohort:
     """A table, read once for each state of its two files. Raises UserError where a row is no series."""
     cohort = Cohort.read(path)
-    cohort.series()
+    _rows(cohort)
     return cohort
+
+
+@lru_cache(maxsize=16)
+def _rows(cohort: Cohort) -> tuple[Series, ...]:
+    return tuple(cohort.series())
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -202,6 +207,11 @@ def _stamp(path: Path) -> tuple[int, ...]:
     except FileNotFoundError:
         return ()
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _tables(found: Look) -> list[Path]:
+    runs = set(found.runs)
+    return [path for path in found.tables if path.parent not in runs and _is_cohort(path)]
 
 
 def _is_cohort(path: Path) -> bool:

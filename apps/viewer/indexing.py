@@ -56,7 +56,6 @@ class Indexing:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._state = _private_folder() / identify("indexing", str(self.folder))
-        self._state.mkdir(exist_ok=True)
 
     def start(self) -> bool:
         """Begin; False where it runs already. Raises UserError where the folder takes no table."""
@@ -93,6 +92,7 @@ class Indexing:
 
     def _lock(self, patience: float = 0.0) -> int | None:
         """An open file with the lock, None where the process has it. patience: seconds, since a look takes it too."""
+        self._state.mkdir(exist_ok=True)  # what cleans temporary folders may have been here
         file = os.open(self._state / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         until = time.monotonic() + patience
         while True:

@@ -32,10 +32,10 @@ def opened(catalogue: Catalogue, files: list[CohortFile]) -> Opened | None:
     study = st.query_params.get("study", "")
     for file in files if wanted or study else ():
         if wanted:
-            known = {catalogue.id_of_series(file, row): row for row in file.cohort.series()}
+            known = {catalogue.id_of_series(file, row): row for row in file.rows}
             rows = tuple(known[id] for id in dict.fromkeys(wanted) if id in known)
         else:
-            rows = tuple(row for row in file.cohort.series() if study_id(file, row) == study)[:1]
+            rows = tuple(row for row in file.rows if study_id(file, row) == study)[:1]
         if rows:
             return Opened(file, rows)
     return None

@@ -36,7 +36,7 @@ def show(catalogue: Catalogue, opened: Opened, names: Names) -> None:
 
 def _bar(catalogue: Catalogue, opened: Opened, names: Names) -> None:
     file, first = opened.file, opened.rows[0]
-    study = [row for row in file.cohort.series() if (row.subject, row.study) == (first.subject, first.study)]
+    study = [row for row in file.rows if (row.subject, row.study) == (first.subject, first.study)]
     back, title, which, beside, step_, about = st.columns([1.25, 3, 1.8, 2.2, 1.1, 1.1], vertical_alignment="center")
     with back:
         if st.button("Back to the list", icon=":material/arrow_back:", width="stretch"):
@@ -89,7 +89,7 @@ def _beside(catalogue: Catalogue, opened: Opened, study: list[Series], names: Na
 
 def _neighbours(catalogue: Catalogue, opened: Opened) -> None:
     """The previous and the next series of the table as it was last filtered."""
-    known = {catalogue.id_of_series(opened.file, row): row for row in opened.file.cohort.series()}
+    known = {catalogue.id_of_series(opened.file, row): row for row in opened.file.rows}
     order = [id for id in st.session_state.get(ORDER, known) if id in known]
     at = catalogue.id_of_series(opened.file, opened.rows[0])
     here = order.index(at) if at in order else -1

@@ -21,7 +21,7 @@ ORDER = "order-of-series"  # session state: ids of the rows as last seen, for th
 
 def series_table(catalogue: Catalogue, file: CohortFile, names: Names) -> None:
     """Draw the table of one cohort."""
-    rows = file.cohort.series()
+    rows = file.rows
     table = frame(rows, names)
     if not catalogue.shows(file):
         _elsewhere(file, names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -27,7 +28,7 @@ class Filters:
     text: str = ""
 
 
-def frame(rows: list[Series], names: Names) -> pd.DataFrame:
+def frame(rows: Sequence[Series], names: Names) -> pd.DataFrame:
     """The table of the screen, in the order of `rows`. Columns that hold nothing are left out, but for the problems."""
     table = pd.DataFrame(
         {
@@ -55,7 +56,7 @@ def state(row: Series) -> str:
     return FINE if not row.problems else NOTED if row.usable else UNUSABLE
 
 
-def keep(rows: list[Series], table: pd.DataFrame, filters: Filters) -> list[int]:
+def keep(rows: Sequence[Series], table: pd.DataFrame, filters: Filters) -> list[int]:
     """Positions of the rows that pass; every word of the text is looked for in the whole line of the screen's table."""
     lines = table.agg(" ".join, axis=1).str.lower() if len(table) and filters.text else [""] * len(rows)
     words = filters.text.lower().split()
@@ -74,7 +75,7 @@ def _passes(row: Series, filters: Filters) -> bool:
     return all(not wanted or value in wanted for wanted, value in asked)
 
 
-def problems(rows: list[Series], names: Names) -> pd.DataFrame:
+def problems(rows: Sequence[Series], names: Names) -> pd.DataFrame:
     """One line for each kind of problem: what, what to do, how many series, and which; worst first."""
     groups: dict[tuple[bool, str], list[str]] = defaultdict(list)
     for row in rows:
@@ -96,7 +97,7 @@ def problems(rows: list[Series], names: Names) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["Weight", "What is wrong", "What to do", "Series", "Which"])
 
 
-def headline(rows: list[Series], shown: list[int]) -> str:
+def headline(rows: Sequence[Series], shown: list[int]) -> str:
     """Say "12 of 88 series, 40 patients"."""
     patients = len({rows[n].subject for n in shown})
     series = count(len(rows), "series", "series")

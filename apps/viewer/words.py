@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from medudl.data.cohort import NOTE, Cohort, Series
 
@@ -37,10 +38,11 @@ _PARTS = {"train": "training", "val": "validation", "test": "test"}
 class Names:
     """The names of one table's rows. private: no path, no file name, and no patient's name that was only guessed."""
 
-    def __init__(self, cohort: Cohort, private: bool) -> None:
+    def __init__(self, cohort: Cohort, private: bool, rows: Sequence[Series] | None = None) -> None:
+        """rows: of the cohort, where they have been read already."""
         self.private = private
         self.cohort = cohort
-        rows = cohort.series()
+        rows = cohort.series() if rows is None else rows
         readings = [str(reading) for reading in cohort.meta.get("readings", {})]
         self.guessed = any(reading.startswith(_GUESSED) for reading in readings)
         self._numbers = {name: n for n, name in enumerate(dict.fromkeys(row.subject for row in rows), start=1)}
@@ -103,6 +105,8 @@ def faceless(text: str) -> str:
 
     "a/b.dcm: truncated" -> "a file: truncated"; "3 masks fit no series: a, b" -> "3 masks fit no series".
     """
+    if text.startswith("leak between"):
+        return _hidden(re.sub(r" \(.*\)", "", text))
     head, mark, rest = text.partition(": ")
     if re.match(r"[\d,]+ ", text):
         return head + (": left out" if rest.startswith("left out") else "")
@@ -154,7 +158,7 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _titles(rows: list[Series]) -> dict[tuple[str, str], str]:
+def _titles(rows: Sequence[Series]) -> dict[tuple[str, str], str]:
     seen: Counter[tuple[str, str, str]] = Counter()
     titles = {}
     for row in rows:

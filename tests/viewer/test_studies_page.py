@@ -305,6 +305,8 @@ def test_nothing_private_is_said_of_a_problem() -> None:
         ("2 masks that no --masks pattern names: left out: a", "2 masks that no --masks pattern names: left out"),
         ("no usable scan: /a/Miller.nii.gz: not a NIfTI file (and 3 more)", "no usable scan: a file or folder: "
          "not a NIfTI file (and 3 more)"),
+        ("leak between train and val: 1 patient in more than one split (Miller); all of them: /a/Miller.csv",
+         "leak between train and val: 1 patient in more than one split; all of them: a file"),
         ("an incomplete copy: 3 of 9 images in Miller Anna", "an incomplete copy: 3 of 9 images in another place"),
     ],
 )  # fmt: skip

@@ -37,7 +37,7 @@ def page() -> None:
 
 
 def _names(file: CohortFile) -> Names:
-    return Names(file.cohort, house().settings.private)
+    return Names(file.cohort, house().settings.private, file.rows)
 
 
 def _choose(files: list[CohortFile]) -> CohortFile:
