@@ -87,7 +87,9 @@ def viewer(
     result = _mount()(key=key, data=data, default={"state": {}}, on_state_change=on_change or _nothing)
     values = dict(result.get("state") or {})
     mm = values.get("mm")
-    return ViewerState(values.get("threshold"), (mm[0], mm[1], mm[2]) if mm else None, tuple(values.get("series", ())), values)
+    return ViewerState(
+        values.get("threshold"), (mm[0], mm[1], mm[2]) if mm else None, tuple(values.get("series", ())), values
+    )
 
 
 def describe(source: Source) -> dict[str, Any]:

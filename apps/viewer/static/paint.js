@@ -41,15 +41,11 @@ export function gradient(name, direction = "to right") {
   return `linear-gradient(${direction}, ${STOPS[name].map((c) => `rgb(${c.join(",")})`).join(", ")})`;
 }
 
-/** Grey step of a value in a window: round(255 * (value - lo) / (hi - lo)), held within 0 .. 255. */
-export function step(value, lo, hi) {
-  return Math.min(255, Math.max(0, Math.round((255 * (value - lo)) / (hi - lo))));
-}
-
 /**
  * Fill `out` (Uint32Array, ABGR) from `values` (Float32Array; NaN is black).
  *
- * window: { lo, hi, colours: Uint32Array(256) }. layers, bottom first: { values, threshold, lo, hi, colours, opacity };
+ * window: { lo, hi, colours: Uint32Array(256) }: colour round(255 * (value - lo) / (hi - lo)), held within 0 .. 255.
+ * layers, bottom first: { values, threshold, lo, hi, colours, opacity };
  * a layer colours the pixels whose value is at least its threshold.
  */
 export function paint(values, { lo, hi, colours }, layers, out) {

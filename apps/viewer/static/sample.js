@@ -2,14 +2,13 @@
 
 import { apply, column, multiply } from "./geometry.js";
 
-const NEAR = 1e-3; // of a voxel: what affines stored as float32 differ by
+const NEAR = 0.02; // of a voxel over the whole picture: what affines stored as float32 differ by
 
-/** How n neighbouring slices become one. Thickness is told in mm on the screen. */
-export const SLABS = {
-  max: { label: "MIP", word: "brightest", start: -Infinity, join: (a, b) => (b > a ? b : a) },
-  mean: { label: "Mean", word: "average", start: 0, join: (a, b) => a + b },
-  min: { label: "MinIP", word: "darkest", start: Infinity, join: (a, b) => (b < a ? b : a) },
-};
+/** What a slab is called on the screen. */
+export const SLABS = { max: { label: "MIP" }, mean: { label: "Mean" }, min: { label: "MinIP" } };
+
+const JOIN = { max: (a, b) => (b > a ? b : a), mean: (a, b) => a + b, min: (a, b) => (b < a ? b : a) };
+const ALONG = { max: brightest, mean: average, min: darkest };
 
 /** The slices of a slab of `thick` slices around `middle`, inside 0 .. count - 1. */
 export function slabSlices(middle, thick, count) {
@@ -26,24 +25,30 @@ export function slabSlices(middle, thick, count) {
  */
 export function sampleSlice(volume, grid, s, out, { slab = null, nearest = false } = {}) {
   const map = multiply(volume.inverse, grid.toMm);
-  const read = along(map) ? readAlong : nearest ? readNearest : readBetween;
+  const straight = along(map, grid.size);
+  const read = straight ? readAlong : nearest ? readNearest : readBetween;
   if (!slab || slab.thick < 2) {
     read(volume, map, grid.size, s, out);
     return out;
   }
-  return joined(read, volume, map, grid.size, slabSlices(s, slab.thick, grid.size[2]), slab.mode, out);
+  const slices = slabSlices(s, slab.thick, grid.size[2]);
+  const corners = straight ? lines(volume, map, grid.size, slices[0], slices.length) : null;
+  if (corners) {
+    ALONG[slab.mode](volume.data, corners, grid.size, out);
+    return out;
+  }
+  return joined(read, volume, map, grid.size, slices, slab.mode, out);
 }
 
+/** A slab of slices that had to be interpolated one by one. */
 function joined(read, volume, map, size, slices, mode, out) {
-  const { start, join } = SLABS[mode];
   const one = new Float32Array(out.length);
   const seen = new Uint16Array(out.length);
-  out.fill(start);
   for (const s of slices) {
     read(volume, map, size, s, one);
     for (let p = 0; p < out.length; p += 1) {
       if (one[p] === one[p]) {
-        out[p] = join(out[p], one[p]);
+        out[p] = seen[p] === 0 ? one[p] : JOIN[mode](out[p], one[p]);
         seen[p] += 1;
       }
     }
@@ -54,29 +59,82 @@ function joined(read, volume, map, size, slices, mode, out) {
   return out;
 }
 
-/** True where a step of the picture is a whole step along one voxel axis, and pixels fall on voxel centres. */
-function along(map) {
-  const whole = (x) => Math.abs(x - Math.round(x)) < NEAR;
-  const axis = (v) => v.every((x) => whole(x)) && v.reduce((sum, x) => sum + Math.abs(Math.round(x)), 0) === 1;
-  return [0, 1, 2].every((n) => axis(column(map, n))) && column(map, 3).every((x) => whole(x));
+/** True where steps of the picture are whole steps along the voxel axes, from its first pixel to its last. */
+function along(map, size) {
+  const rounded = map.map((row) => row.map((x) => Math.round(x)));
+  const straight = [0, 1, 2].every((n) => column(rounded, n).reduce((sum, x) => sum + Math.abs(x), 0) === 1);
+  const off = map.map((row, axis) => row.reduce(
+    (sum, x, n) => sum + Math.abs(x - rounded[axis][n]) * (n < 3 ? size[n] : 1), 0));
+  return straight && Math.max(...off) < NEAR;
 }
 
-function readAlong(volume, map, [width, height], s, out) {
+/** How the voxels of `count` slices from s follow each other in memory; null where some of them lie outside. */
+function lines(volume, map, [width, height], s, count) {
   const [nx, ny, nz] = volume.shape;
   const m = map.map((row) => row.map((x) => Math.round(x)));
-  const corners = [[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]].map(([c, r]) => apply(m, [c, r, s]));
-  if (!corners.every(([i, j, k]) => i >= 0 && j >= 0 && k >= 0 && i < nx && j < ny && k < nz)) {
-    readNearest(volume, m, [width, height], s, out);
+  const index = (v) => v[0] + nx * (v[1] + ny * v[2]);
+  const ends = [apply(m, [0, 0, s]), apply(m, [width - 1, height - 1, s + count - 1])];
+  if (!ends.every(([i, j, k]) => i >= 0 && j >= 0 && k >= 0 && i < nx && j < ny && k < nz)) {
+    return null;
+  }
+  const [across, row, slice] = [0, 1, 2].map((n) => index(column(m, n)));
+  return { start: index(ends[0]), column: across, row, slice, count };
+}
+
+function readAlong(volume, map, size, s, out) {
+  const at = lines(volume, map, size, s, 1);
+  if (!at) {
+    readNearest(volume, map, size, s, out);
     return;
   }
-  const index = (v) => v[0] + nx * (v[1] + ny * v[2]);
-  const data = volume.data;
-  const stepC = index(column(m, 0));
-  const stepR = index(column(m, 1));
-  let row = index(corners[0]);
-  for (let r = 0, p = 0; r < height; r += 1, row += stepR) {
-    for (let c = 0, at = row; c < width; c += 1, p += 1, at += stepC) {
-      out[p] = data[at];
+  const [width, height] = size;
+  const { data } = volume;
+  for (let r = 0, p = 0, row = at.start; r < height; r += 1, row += at.row) {
+    for (let c = 0, from = row; c < width; c += 1, p += 1, from += at.column) {
+      out[p] = data[from];
+    }
+  }
+}
+
+// Three loops that differ in a line: a call for each voxel would cost more than the reading.
+
+function brightest(data, at, [width, height], out) {
+  const end = at.slice * at.count;
+  for (let r = 0, p = 0, row = at.start; r < height; r += 1, row += at.row) {
+    for (let c = 0, from = row; c < width; c += 1, p += 1, from += at.column) {
+      let best = data[from];
+      for (let n = at.slice; n !== end; n += at.slice) {
+        const value = data[from + n];
+        best = value > best ? value : best;
+      }
+      out[p] = best;
+    }
+  }
+}
+
+function darkest(data, at, [width, height], out) {
+  const end = at.slice * at.count;
+  for (let r = 0, p = 0, row = at.start; r < height; r += 1, row += at.row) {
+    for (let c = 0, from = row; c < width; c += 1, p += 1, from += at.column) {
+      let best = data[from];
+      for (let n = at.slice; n !== end; n += at.slice) {
+        const value = data[from + n];
+        best = value < best ? value : best;
+      }
+      out[p] = best;
+    }
+  }
+}
+
+function average(data, at, [width, height], out) {
+  const end = at.slice * at.count;
+  for (let r = 0, p = 0, row = at.start; r < height; r += 1, row += at.row) {
+    for (let c = 0, from = row; c < width; c += 1, p += 1, from += at.column) {
+      let sum = 0;
+      for (let n = 0; n !== end; n += at.slice) {
+        sum += data[from + n];
+      }
+      out[p] = sum / at.count;
     }
   }
 }

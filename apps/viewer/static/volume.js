@@ -120,11 +120,14 @@ export class Volume {
   }
 
   async fetchMeta() {
-    this.describe(await (await this.ask("/meta")).json());
+    const meta = await (await this.ask("/meta")).json();
+    this.stop.signal.throwIfAborted(); // let go meanwhile: nothing is held for it
+    this.describe(meta);
   }
 
   async fetchSlice(k) {
     const bytes = new Uint8Array(await (await this.ask(`/slice/${k}?key=${this.meta.key}`)).arrayBuffer());
+    this.stop.signal.throwIfAborted();
     if (bytes.length !== this.sliceBytes) {
       throw new LoadError("A slice of this series arrived incomplete. Open the series again.");
     }
@@ -137,6 +140,7 @@ export class Volume {
     this.received = 0;
     for (;;) {
       const { done, value } = await reader.read();
+      this.stop.signal.throwIfAborted();
       if (done) {
         break;
       }
