@@ -52,9 +52,7 @@ def _watch(job: Indexing, found: Look) -> None:
     status = job.status()
     if status.state != "running":
         st.rerun()
-    left, middle, right = st.columns([1, 3, 1])
-    with middle:
-        st.html('<div style="height:16vh"></div>')
+    with st.container(key="beginning"):
         st.subheader(f"About {count(found.scans, 'file')}, no table yet: making one")
         share = status.done / status.total if status.total else 0.0
         st.progress(min(share, 1.0), text=_progress(status))
@@ -81,18 +79,22 @@ def _ask(job: Indexing, status: Status, found: Look) -> None:
     """It failed, was stopped, or the folder is too large to be read without being asked."""
     files = count(found.scans, "file")
     if status.state == "idle":
-        title, told = f"At least {files}, no table yet", "The folder is large or deep, so that this may take a while."
+        title, told = f"At least {files}, no table yet", ["The folder is large or deep, so that this may take a while."]
     elif status.error:
         title = "The scans could not be indexed"
-        told = sentence(faceless(status.error) if house().settings.private else status.error)
+        told = [sentence(faceless(status.error) if house().settings.private else status.error),
+                "Mend that and index again, or open another folder: medudl view FOLDER."]  # fmt: skip
     elif status.state == "done":
-        title, told = "The table is gone", f"About {files} are here, and the table that was made of them is not."
+        title, told = "The table is gone", [f"About {files} are here, and the table that was made of them is not."]
     else:
-        title, told = "Indexing was stopped", f"About {files} wait to be looked at. Nothing was written."
-    empty(title, told)
-    _, middle, _ = st.columns([1, 3, 1])
-    with middle:
-        if st.button("Index this folder", type="primary", icon=":material/play_arrow:"):
+        title, told = "Indexing was stopped", [f"About {files} wait to be looked at. Nothing was written."]
+    empty(title, *told)
+    with st.container(key="middle"):
+        if st.button(
+            "Index this folder" if status.state == "idle" else "Index it again",
+            type="primary",
+            icon=":material/play_arrow:",
+        ):
             try:
                 job.start()
             except (UserError, OSError) as error:

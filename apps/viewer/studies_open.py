@@ -11,7 +11,7 @@ from apps.viewer.catalogue import Catalogue, CohortFile
 from apps.viewer.links import Opened
 from apps.viewer.source import Source
 from apps.viewer.studies_table import ORDER
-from apps.viewer.words import Names, sentence, size, split_word, step
+from apps.viewer.words import Names, field_of_view, sentence, size, spacing, split_word
 from medudl.data.cohort import Series
 from medudl.errors import UserError
 
@@ -142,18 +142,17 @@ def _told(error: Exception, names: Names) -> str:
 
 
 def _summary(row: Series) -> str:
-    parts = [row.modality, size(row.shape), f"{step(row.spacing)} mm" if row.spacing else "", row.label]
+    parts = [row.modality, size(row), _mm(spacing(row)), row.label]
     return " \N{MIDDLE DOT} ".join(part for part in parts if part)
 
 
 def _about(file: CohortFile, row: Series, names: Names) -> None:
     """What is known of a series, without the patient's identity unless the viewer was told to show it."""
-    view = size(tuple(round(n * mm) for n, mm in zip(row.shape, row.spacing, strict=False)))
     facts = {
         "Patient": names.subject(row), "Study": row.study, "Modality": row.modality, "Contrast": row.contrast,
         "Contrast named by": str(file.cohort.meta.get("contrast_rules", {}).get(row.series, "")),
-        "Voxels": size(row.shape), "Voxel size": f"{step(row.spacing)} mm" if row.spacing else "",
-        "Field of view": f"{view} mm" if view else "",
+        "Voxels": size(row), "Voxel size": _mm(spacing(row)),
+        "Field of view": _mm(field_of_view(row)),
         "Axes point to": ", ".join(_SIDE.get(letter, letter) for letter in row.orientation),
         "Format": row.format.upper() if row.format == "dicom" else row.format, "Scanner": row.scanner,
         "Age": row.age, "Sex": row.sex, "Label": row.label, "Split": split_word(row.split),
@@ -163,6 +162,10 @@ def _about(file: CohortFile, row: Series, names: Names) -> None:
     for told in names.problems(row):
         st.warning(told, icon=":material/warning:")
     st.caption("Names, dates and accession numbers of DICOM files are never read.")
+
+
+def _mm(text: str) -> str:
+    return f"{text} mm" if text else ""
 
 
 def _escaped(text: str) -> str:

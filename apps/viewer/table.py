@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from apps.viewer.words import Names, advice, count, size, split_word, step
+from apps.viewer.words import Names, advice, count, size, spacing, split_word
 from medudl.data.cohort import Series
 
 UNUSABLE, NOTED, FINE = "Not usable as it is", "With a note", "Nothing wrong"
@@ -36,8 +36,8 @@ def frame(rows: Sequence[Series], names: Names) -> pd.DataFrame:
             "Study": [row.study for row in rows],
             "Modality": [row.modality for row in rows],
             "Series": [names.title(row) for row in rows],
-            "Voxels": [size(row.shape) for row in rows],
-            "Voxel size (mm)": [step(row.spacing) for row in rows],
+            "Voxels": [size(row) for row in rows],
+            "Voxel size (mm)": [spacing(row) for row in rows],
             "Label": [row.label for row in rows],
             "Split": [split_word(row.split) for row in rows],
             "Lesion mask": ["yes" if row.mask else "" for row in rows],

@@ -32,6 +32,8 @@ _ADVICE = (
     (r"has no PatientID", "Check that this study belongs to no other patient of the table."),
     (r"no split", "Give every patient a split, or none."),
 )  # fmt: skip
+_TIMES = " \N{MULTIPLICATION SIGN} "
+_PICTURES = ("png", "npz")
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -143,14 +145,20 @@ def split_word(split: str) -> str:
     return _PARTS.get(split, split)
 
 
-def size(shape: tuple[int, ...]) -> str:
-    """Voxels along the three axes: "512 x 512 x 300" with a real multiplication sign."""
-    return " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
+def size(row: Series) -> str:
+    """Voxels along the axes, "512 x 512 x 300" with a real multiplication sign; a picture has two."""
+    return _TIMES.join(map(str, row.shape[:2] if row.shape[2:] == (1,) else row.shape))
 
 
-def step(spacing: tuple[float, ...]) -> str:
-    """Millimetres along the three axes, three digits each."""
-    return " \N{MULTIPLICATION SIGN} ".join(f"{mm:.3g}" for mm in spacing)
+def spacing(row: Series) -> str:
+    """Millimetres of a voxel along its axes, three digits each; "" for a picture, which says nothing of mm."""
+    return "" if row.format in _PICTURES else _TIMES.join(f"{mm:.3g}" for mm in row.spacing)
+
+
+def field_of_view(row: Series) -> str:
+    """Millimetres that the scan covers along its axes; "" for a picture."""
+    covered = [f"{n * mm:.0f}" for n, mm in zip(row.shape, row.spacing, strict=False)]
+    return "" if row.format in _PICTURES else _TIMES.join(covered)
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -111,6 +111,20 @@ def test_notes_are_told_in_the_screens_words(phantoms: Path, draw: Draw) -> None
     assert app.table[0].value["What is wrong"].tolist() == ["5 masks that are not of lesions: left out."]
 
 
+def test_a_filter_whose_value_is_gone_lets_everything_through(phantoms: Path, tmp_path: Path, draw: Draw) -> None:
+    cohort = Cohort.read(phantoms / "cohort.csv")
+    for name in ("a.csv", "b.csv"):
+        cohort.write(tmp_path / name)
+    app = draw(tmp_path)
+    app.selectbox(key="studies-file").select_index(1).run()
+    app.multiselect(key="studies-contrast").select("CT").run()
+    assert "5 of 20 series" in said(app)
+    cohort.select({"contrast": ["T1", "T2"]}).write(tmp_path / "b.csv")
+    assert "10 series" in said(app.run())
+    (tmp_path / "b.csv").unlink()
+    assert "20 series" in said(app.run())
+
+
 # Links
 
 
