@@ -12,7 +12,7 @@ from apps.viewer.serve import Orders, serve
 
 
 def main() -> None:
-    """Read the line, serve."""
+    """Read the line, serve, and end at once."""
     told = json.loads(_line())
     house, orders = told["settings"], told["orders"]
     serve(Settings(**{**house, "folder": Path(house["folder"])}), Orders(**{**orders, "hosts": tuple(orders["hosts"])}))

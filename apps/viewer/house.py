@@ -1,4 +1,4 @@
-"""What the pages and the routes of one viewer share: its settings, and which volumes may be asked for. No user state."""
+"""What pages and routes of one viewer share: its settings, and which volumes may be asked for. No user's state."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -29,6 +29,7 @@ class Held:
 
     def __init__(self, key: str, decoded: Decoded, file: IO[bytes]) -> None:
         self.key, self.decoded, self._file = key, decoded, file
+        weakref.finalize(self, file.close)
 
     def read(self, offset: int, count: int) -> bytes:
         """Bytes from `offset` on; safe from any thread."""
@@ -128,10 +129,11 @@ class Store:
             with self._promised(min(4 * voxels, self.limit)), _file() as (file, target):
                 self.decodings += 1
                 decoded = _answer(guard, decode, Order(**{**vars(order), "target": target}))
-        key = content.result()
-        if self._contents.sign(source) != signature:
-            raise UserError(f"{NAME} changed while it was being read; open it again")
-        return self._keep(Held(key, decoded, file))
+                key = content.result()
+                if self._contents.sign(source) != signature:
+                    raise UserError(f"{NAME} changed while it was being read; open it again")
+                held = Held(key, decoded, file)
+        return self._keep(held)
 
     def _keep(self, held: Held) -> Held:
         with self._free:
@@ -188,14 +190,20 @@ def _answer(guard: Guard, function: Callable[[Job], Result], order: Order) -> Re
 
 @contextmanager
 def _file() -> Iterator[tuple[IO[bytes], str]]:
-    """An open file for the voxels, and where a worker finds it. It has no name once this ends, by then at the latest.
+    """An open file for the voxels, and where a worker finds it; open still after this ends, unless that was an error.
 
-    Linux opens it through this process's table of files, and it never has a name.
+    Linux opens it through this process's table of files, so it never has a name; elsewhere it loses its name here.
     """
-    if os.path.exists("/proc/self/fd"):
-        file: IO[bytes] = tempfile.TemporaryFile()
-        yield file, f"/proc/{os.getpid()}/fd/{file.fileno()}"
-        return
-    with tempfile.TemporaryDirectory(prefix="medudl-") as private:  # 0700
-        named = open(os.path.join(private, "voxels"), "w+b")
-        yield named, named.name
+    with ExitStack() as stack:
+        if os.path.exists("/proc/self/fd"):
+            file: IO[bytes] = tempfile.TemporaryFile()
+            target = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        else:
+            private = stack.enter_context(tempfile.TemporaryDirectory(prefix="medudl-"))  # 0700
+            target = os.path.join(private, "voxels")
+            file = open(target, "w+b")
+        try:
+            yield file, target
+        except BaseException:
+            file.close()
+            raise

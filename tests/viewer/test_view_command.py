@@ -1,0 +1,80 @@
+"""What `medudl view` refuses before anything is started, in one line."""
+
+import io
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from medudl import api, view
+from medudl.errors import UserError
+
+
+def test_a_bad_folder_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "medudl.cli", "view", str(tmp_path / "absent")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "no such folder" in done.stderr
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "scan.nii").touch()
+    with pytest.raises(UserError, match="no such folder"):
+        api.view(tmp_path / "scan.nii")
+
+
+def test_a_port_in_use_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} is in use"):
+            api.view(tmp_path, port=port)
+
+
+def test_without_a_port_the_next_free_one_is_taken(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(view, "PORT", other.getsockname()[1])
+        with view._listen("127.0.0.1", None) as found:
+            assert view.PORT < found.getsockname()[1] < view.PORT + view.TRIES
+        monkeypatch.setattr(view, "TRIES", 1)
+        with pytest.raises(UserError, match="are in use"):
+            view._listen("127.0.0.1", None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "ward.example"])
+def test_other_machines_need_a_password(tmp_path, monkeypatch, host):
+    monkeypatch.delenv(view.PASSWORD, raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal
+    with pytest.raises(UserError, match=f"needs a password; set {view.PASSWORD}"):
+        api.view(tmp_path, host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
+def test_this_machine_needs_none(host):
+    assert view._loopback(host)
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on(tmp_path, monkeypatch):
+    monkeypatch.setenv(view.PASSWORD, "x")
+    with pytest.raises(UserError, match="cannot listen on 192.0.2.7"):
+        api.view(tmp_path, host="192.0.2.7", port=8620)
+
+
+def test_without_streamlit_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="needs streamlit"):
+        api.view(tmp_path)
+
+
+def test_a_certificate_and_its_key_go_together(tmp_path):
+    (tmp_path / "c.pem").touch()
+    with pytest.raises(UserError, match="go together"):
+        api.view(tmp_path, certificate=tmp_path / "c.pem")
+    with pytest.raises(UserError, match="no such file"):
+        api.view(tmp_path, certificate=tmp_path / "c.pem", key=tmp_path / "k.pem")
+
+
+def test_all_addresses_of_a_machine_answer_to_its_names():
+    names = view._names("0.0.0.0")
+    assert socket.gethostname().lower() in names and "0.0.0.0" not in names
+    assert "[2001:db8::7]" in view._names("2001:db8::7")
