@@ -16,7 +16,7 @@ class Log:
     """Appends to log.jsonl and writes a new event file below events/.
 
     Where there is a log already, {"kind": "resume", "step": step} is appended: its lines of later steps count no more
-    (`read_log`).
+    (`course.read_log`).
     written: False on all ranks but the first, which write nothing.
     torch's SummaryWriter is not used because it puts the machine's name into the file's name.
     """
@@ -60,17 +60,3 @@ class Log:
     def _event(self, event: Event) -> None:
         self._events.write(event.SerializeToString())
         self._events.flush()
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of log.jsonl that still count: those that a resume went back behind are left out."""
-    kept: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # cut off by a kill
-        if entry["kind"] == "resume":
-            kept = [earlier for earlier in kept if earlier["step"] <= entry["step"]]
-        kept.append(entry)
-    return kept

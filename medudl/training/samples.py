@@ -25,29 +25,40 @@ def fixed_images(batches: Iterable[Batch], count: int) -> Tensor:
     return torch.stack(chosen)
 
 
-def write_samples(method: Method, images: Tensor, path: Path) -> None:
+def write_samples(method: Method, images: Tensor, path: Path) -> dict[str, float]:
     """One PNG: a row an image, first channel, middle slice of a volume; below them what a generator makes.
 
     Columns that the method has no verb for are absent. Intensities from 0 to 1; the map from 0 to its largest value.
     Call it inside `looking`. Nothing is written where the method neither answers nor samples.
+    Returns `spread` of the images, of the answers ("answer") and of what is made ("sample"): who learnt to show the
+    same thing always has none. Empty for a single image.
     """
     verbs = {verb: getattr(method, verb) for verb in method.verbs()}
     columns = [_flat(images)]
+    spreads = {"input": spread(columns[0])}
     answer = next((verb for verb in ANSWERS if verb in verbs), None)
     if answer is not None:
         columns.append(_flat(verbs[answer](images)))
+        spreads["answer"] = spread(columns[1])
     if "anomaly" in verbs:
         heat = _flat(verbs["anomaly"](images)[0])
         columns.append(heat / max(heat.max(), 1e-12))
     rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)] if len(columns) > 1 else []
     if "sample" in verbs:
         made = _flat(verbs["sample"](len(columns) * len(images)))
+        spreads["sample"] = spread(made)
         rows += [np.concatenate(made[i : i + len(columns)], axis=1) for i in range(0, len(made), len(columns))]
     if not rows:
-        return
+        return {}
     picture = Image.fromarray((np.concatenate(rows) * 255).round().astype(np.uint8))
     path.parent.mkdir(exist_ok=True)
     replace_file(path, lambda temporary: picture.save(temporary, format="PNG"))
+    return {f"spread/{name}": value for name, value in spreads.items()} if len(images) > 1 else {}
+
+
+def spread(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+    """How much images (N, H, W) differ from each other: root of the variance over N, averaged over the pixels."""
+    return float(np.sqrt(images.var(axis=0).mean()))
 
 
 def _flat(images: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

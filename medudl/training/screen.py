@@ -8,6 +8,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+TOLD = 10  # lines that a counter writes into a file
+
 
 class Screen:
     """Writes to stderr. shown: False on all ranks but the first. progress=False hides the bar, never the lines."""
@@ -29,10 +31,13 @@ class Screen:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def counter(self, what: str) -> Callable[[int, int], None]:
-        """A bar for something else: call it with (done, of)."""
+        """A bar for something else: call it with (done, of). In a file, where a bar cannot move, a line each tenth."""
         task: list[TaskID] = []
+        lines = not self.console.is_terminal and not self._bar.disable
 
         def count(done: int, of: int) -> None:
+            if lines and done * TOLD // max(of, 1) > (done - 1) * TOLD // max(of, 1):
+                self.tell(f"{what}: {done} of {of}")
             if not task:
                 self._bar.start()
                 task.append(self._bar.add_task(what, total=of, figure=""))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from medudl.training.card import environment, write_card
 from medudl.training.checkpoint import load_checkpoint
 from medudl.training.distributed import gather, launch
 from medudl.training.estimate import estimate, size_in_words
+from medudl.training.lock import only_one
 from medudl.training.log import Log
 from medudl.training.screen import Screen
 from medudl.training.stop import StopSignals
@@ -40,20 +42,29 @@ def train(config: Config, plan: Plan, out: Path, *, resume: bool, progress: bool
     with Screen(fabric.is_global_zero, progress) as screen:
         _tell_notes(screen, plan.notes)
         run = _run_folder(fabric, config, plan, out, resume)
-        with _removed_if_it_never_begins(run, fabric.is_global_zero and not resume):
-            random_state.seed(config.train.seed)
-            loaders = _data(fabric, run, plan, screen)
-            trainer = _trainer(fabric, run, *loaders)
-            state = load_checkpoint(run.path / "checkpoint", screen.tell) if resume else None
-            _begin(trainer, state, screen)
-        with StopSignals() as stop:
-            with closing(Log(run.path, trainer.at.step, written=fabric.is_global_zero)) as log:
-                trainer(log, screen, stop)
+        with only_one(run.path) if fabric.is_global_zero else nullcontext():
+            trainer = _trained(fabric, run, plan, screen, resume)
         screen.tell(
             f"done: {run.path}, best {trainer.method.monitor} {trainer.at.best:.4g} at step {trainer.at.best_step}"
         )
     fabric.barrier()
     return Run.open(out)
+
+
+def _trained(fabric: Fabric, run: Run, plan: Plan, screen: Screen, resume: bool) -> Trainer:
+    """Prepare, and train to the end."""
+    with _removed_if_it_never_begins(run, fabric.is_global_zero and not resume):
+        random_state.seed(run.config.train.seed)
+        loaders = _data(fabric, run, plan, screen)
+        trainer = _trainer(fabric, run, *loaders)
+        state = load_checkpoint(run.path / "checkpoint", screen.tell) if resume else None
+        _begin(trainer, state, screen)
+    if fabric.is_global_zero:  # whoever watches can tell from it how fast it is
+        run.update({"status": "training", "began": {"step": trainer.at.step, "time": round(time.time(), 1)}})
+    with StopSignals() as stop:
+        with closing(Log(run.path, trainer.at.step, written=fabric.is_global_zero)) as log:
+            trainer(log, screen, stop)
+    return trainer
 
 
 @contextmanager

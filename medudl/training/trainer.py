@@ -216,7 +216,8 @@ class Trainer:
         if self.fabric.is_global_zero:
             with looking(self.method, self.players.values(), self.settings.seed), self.fabric.autocast():
                 images = self.images.to(self.fabric.device)
-                write_samples(self.method, images, self.run.path / "samples" / f"step-{self.at.step:09d}.png")
+                spreads = write_samples(self.method, images, self.run.path / "samples" / f"step-{self.at.step:09d}.png")
+            self._note("picture", spreads)
 
     def _enter_phase(self) -> None:
         self.method.enter_phase(self.method.phases()[self.at.phase])

@@ -28,7 +28,7 @@ from medudl.config import Config
 from medudl.data.cohort import Cohort
 from medudl.run import Run
 from medudl.state import load_state
-from medudl.training.log import read_log
+from medudl.training.course import read_log
 from medudl.training.train import fit
 
 warnings.simplefilter("ignore")

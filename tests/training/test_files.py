@@ -15,8 +15,10 @@ from toys import register
 
 from medudl.errors import UserError
 from medudl.training.checkpoint import load_checkpoint, save_checkpoint
-from medudl.training.log import Log, read_log
-from medudl.training.samples import fixed_images, write_samples
+from medudl.training.course import read_log
+from medudl.training.log import Log
+from medudl.training.samples import fixed_images, spread, write_samples
+from medudl.training.screen import Screen
 
 
 def test_two_generations_are_kept(tmp_path: Path) -> None:
@@ -117,3 +119,23 @@ def test_a_generator_shows_what_it_makes(tmp_path: Path, monkeypatch: pytest.Mon
         write_samples(method, torch.zeros(4, 1, 8, 8), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (8, 32)
+
+
+def test_pictures_tell_how_much_the_answers_differ(tmp_path: Path) -> None:
+    at_work = trainer(new_run(tmp_path / "run", config("denoising_autoencoder")))
+    go(at_work)
+    told = [e for e in read_log(at_work.run.path / "log.jsonl") if e["kind"] == "picture"]
+    assert [e["step"] for e in told] == [10, 20] and set(told[0]) >= {"spread/input", "spread/answer"}
+    images = np.zeros((4, 2, 2), np.float32)
+    assert spread(images) == 0
+    images[:2] = 1
+    assert spread(images) == pytest.approx(0.5)
+
+
+def test_a_counter_writes_lines_into_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with Screen(shown=True, progress=True) as screen:
+        count = screen.counter("preparing scans")
+        for done in range(1, 31):
+            count(done, 30)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("preparing scans: ")]
+    assert len(told) == 10 and told[0] == "preparing scans: 3 of 30" and told[-1] == "preparing scans: 30 of 30"

@@ -19,7 +19,7 @@ import medudl.training.trainer as trainer_module
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
 from medudl.run import Run, load_state
-from medudl.training.log import read_log
+from medudl.training.course import read_log
 from medudl.training.stop import Stopped
 from medudl.training.train import choose_scans, differences, fit
 from medudl.training.trainer import Trainer
@@ -55,7 +55,7 @@ def test_the_run_folder_is_complete(whole: Run) -> None:
     names = {p.name for p in whole.path.iterdir()}
     assert names == {
         "config.yaml", "cohort.csv", "cohort.json", "run.json", "fitted.json", "weights.safetensors", "checkpoint",
-        "log.jsonl", "events", "samples", "environment.json", "card.md",
+        "log.jsonl", "events", "samples", "environment.json", "card.md", ".training.lock",
     }  # fmt: skip
     assert whole.config == config() and whole.shape == (1, 16, 16)
     assert whole.meta["status"] == "finished" and whole.meta["step"] == 12

@@ -10,7 +10,7 @@ from tiny import config, equal, go, new_run, trainer, weights
 from toys import ToyStagedRBM, register
 
 from medudl.methods.method import Phase
-from medudl.training.log import read_log
+from medudl.training.course import read_log
 from medudl.training.trainer import Trainer
 from medudl.training.validation import looking
 

@@ -11,7 +11,7 @@ from toys import register
 
 from medudl.run import Run, load_state
 from medudl.training.checkpoint import load_checkpoint
-from medudl.training.log import read_log
+from medudl.training.course import read_log
 from medudl.training.stop import Stopped, StopSignals
 from medudl.training.trainer import Trainer
 
