@@ -16,11 +16,14 @@ _SIGNS = {True: ":material/check_circle:", False: ":material/cancel:", None: ":m
 
 def report(catalogue: Catalogue, output: Output) -> None:
     """How good the model is, as its report says: the verdict, the model beside the best baselines, the whole report."""
-    found = next((each for each in catalogue.reports() if output.run and each.run == output.run), None)
+    reports = catalogue.reports()
+    found = next((each for each in reports if output.run and each.run == output.run), None)
     told = None if found is None else verdict_of(read_json(found.path / "report.json"))
     if found is None or told is None:
-        st.write("There is no report of this run in the folder." if found is None else
-                 "The report of this run cannot be read: it is damaged or still being written.")  # fmt: skip
+        # A damaged report does not say whose it is.
+        damaged = any(verdict_of(read_json(each.path / "report.json")) is None for each in reports)
+        st.write("A report in this folder cannot be read: it is damaged or still being written." if damaged else
+                 "There is no report of this run in the folder.")  # fmt: skip
         quiet("A report says how well the maps find lesions, beside what simple rules find. In a terminal:")
         st.code("medudl evaluate RUN -o REPORT", language=None)
         return
