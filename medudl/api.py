@@ -156,7 +156,8 @@ def view(
     """
     from medudl import view as start
 
+    network = start.Network(host, tuple(allow_hosts), start.checked_tls(certificate, key))
     return start.view(
-        Path(folder), port=port, host=host, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
-        allow_hosts=allow_hosts, tls=start.checked_tls(certificate, key),
+        Path(folder), port=port, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
+        apps=shipped("apps"), network=network,
     )  # fmt: skip

@@ -13,32 +13,42 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from medudl.api import shipped
 from medudl.data.fault import show
 from medudl.errors import UserError
 
 PORT, TRIES = 8501, 50
 PASSWORD = "MEDUDL_VIEW_PASSWORD"
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
-Tls = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Who can reach the viewer. host: where it listens. names: others of this machine. tls: certificate and key."""
+
+    host: str = "127.0.0.1"
+    names: tuple[str, ...] = ()
+    tls: tuple[str, str] = ("", "")
 
 
 def view(
     folder: Path,
     *,
     port: int | None,
-    host: str,
     browser: bool,
     show_identity: bool,
     cache_gb: float,
-    allow_hosts: Sequence[str] = (),
-    tls: Tls = ("", ""),
+    apps: Path,
+    network: Network,
 ) -> int:
-    """Serve `folder` until stopped; the exit code. Raises UserError as `api.view` says."""
+    """Serve `folder` until stopped; the exit code. apps: the folder of the viewer's code.
+
+    Raises UserError as `api.view` says.
+    """
+    host, tls = network.host, network.tls
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         raise UserError(f"{show(folder)}: no such folder, or not readable; name a folder with scans, cohorts or runs")
     if importlib.util.find_spec("streamlit") is None:
@@ -57,19 +67,19 @@ def view(
         }
         orders = {
             "socket": listening.fileno(),
-            "hosts": [*_LOCAL, *(() if _loopback(host) else (*_names(host), *allow_hosts))],
+            "hosts": [*_LOCAL, *(() if _loopback(host) else (*_names(host), *network.names))],
             "token": "" if password else secrets.token_urlsafe(32),
             "password": password,
             "certificate": tls[0],
             "key": tls[1],
             "open": browser and not os.environ.get("CI"),
         }
-        return _run({"settings": settings, "orders": orders}, listening)
+        return _run({"settings": settings, "orders": orders}, listening, apps)
     finally:
         listening.close()
 
 
-def checked_tls(certificate: str | Path | None, key: str | Path | None) -> Tls:
+def checked_tls(certificate: str | Path | None, key: str | Path | None) -> tuple[str, str]:
     """Both files of TLS, or none. Raises UserError: one alone, or absent."""
     if certificate is None and key is None:
         return "", ""
@@ -81,9 +91,9 @@ def checked_tls(certificate: str | Path | None, key: str | Path | None) -> Tls:
     return str(Path(certificate).resolve()), str(Path(key).resolve())
 
 
-def _run(told: dict[str, object], listening: socket.socket) -> int:
+def _run(told: dict[str, object], listening: socket.socket, apps: Path) -> int:
     """Its process inherits the socket, reads one line, and ends when our end of the pipe is gone."""
-    roots = [str(shipped("apps").parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    roots = [str(apps.parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {name: value for name, value in os.environ.items() if name != PASSWORD}
     process = subprocess.Popen(
         [sys.executable, "-m", "apps.viewer"],

@@ -11,7 +11,7 @@ FLOORS = {
     "tricks": 1,
     "methods": 2, "data": 2,
     "run": 3, "state": 3,
-    "training": 4, "tasks": 4, "labels": 4, "report": 4, "export": 4,
+    "training": 4, "tasks": 4, "labels": 4, "report": 4, "export": 4, "view": 4,
     "api": 5, "demo": 5, "cli": 6, "__init__": 6,
 }  # fmt: skip
 # Rooms on one floor that may be imported by a neighbour; all other siblings never meet.
@@ -19,6 +19,7 @@ COMMON = {"errors", "batch", "config", "registry", "version", "state"}
 ALLOWED_SIBLINGS = {("report", "tasks"), ("demo", "api")}
 FORBIDDEN_TO_METHODS = {"data", "training", "config", "run", "logging"}
 FILES = sorted((ROOT / "medudl").rglob("*.py"))
+APPS = sorted((ROOT / "apps").rglob("*.py"))
 
 
 def _room(path: Path) -> str:
@@ -43,8 +44,8 @@ def offences(room: str, source: str) -> list[str]:
     found = []
     for name in _imports(source):
         top, *rest = name.split(".")
-        if top == "streamlit":
-            found.append("the library never imports streamlit")
+        if top in ("streamlit", "apps"):
+            found.append(f"the library never imports {top}")
         if room == "methods" and top in FORBIDDEN_TO_METHODS:
             found.append(f"methods imports {name}")
         if top != "medudl":
@@ -71,6 +72,13 @@ def test_imports_point_down(path: Path) -> None:
     assert offences(_room(path), path.read_text()) == []
 
 
+@pytest.mark.parametrize("path", APPS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_apps_import_the_library_but_not_its_command_line(path: Path) -> None:
+    names = _imports(path.read_text())
+    assert not [name for name in names if name.startswith("medudl.cli")]
+    assert not [name for name in names if name.split(".")[0] == "tests"]
+
+
 @pytest.mark.parametrize(
     ("room", "line"),
     [
@@ -81,6 +89,7 @@ def test_imports_point_down(path: Path) -> None:
         ("report", "from medudl import api"),
         ("api", "from medudl.cli import main"),
         ("tasks", "import streamlit"),
+        ("view", "from apps.viewer import serve"),
         ("methods", "import logging"),
         ("data", "from medudl.utils import x"),
     ],
@@ -94,7 +103,7 @@ def test_every_room_has_a_floor() -> None:
 
 
 def test_no_file_is_called_utils() -> None:
-    assert not [path for path in FILES if "util" in path.stem or "helper" in path.stem]
+    assert not [path for path in (*FILES, *APPS) if "util" in path.stem or "helper" in path.stem]
 
 
 def test_readers_and_index_do_without_torch() -> None:
@@ -106,5 +115,16 @@ def test_readers_and_index_do_without_torch() -> None:
         "import sys, medudl.data.inputs, medudl.data.index, medudl.data.read, medudl.run, medudl.config, medudl.api\n"
     )
     code += "sys.exit(', '.join({'torch', 'monai', 'lightning_fabric'} & sys.modules.keys()) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_viewer_listens_before_anything_heavy_is_imported() -> None:
+    """The first page is to come within seconds: decoding lives in workers, which import what it needs."""
+    import subprocess
+    import sys
+
+    code = "import sys, apps.viewer.__main__\n"
+    code += "sys.exit(', '.join({'torch', 'monai', 'numpy', 'pandas', 'streamlit'} & sys.modules.keys()) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
