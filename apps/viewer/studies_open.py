@@ -7,15 +7,14 @@ from dataclasses import replace
 import streamlit as st
 
 from apps.viewer import links
-from apps.viewer.catalogue import Catalogue, CohortFile
+from apps.viewer.catalogue import Catalogue
 from apps.viewer.links import Opened
 from apps.viewer.source import Source
+from apps.viewer.studies_about import about
 from apps.viewer.studies_table import ORDER
-from apps.viewer.words import Names, field_of_view, sentence, size, spacing, split_word
+from apps.viewer.words import Names, sentence, size, spacing
 from medudl.data.cohort import Series
 from medudl.errors import UserError
-
-_SIDE = {"L": "left", "R": "right", "A": "anterior", "P": "posterior", "S": "superior", "I": "inferior"}
 
 
 def show(catalogue: Catalogue, opened: Opened, names: Names) -> None:
@@ -37,7 +36,7 @@ def show(catalogue: Catalogue, opened: Opened, names: Names) -> None:
 def _bar(catalogue: Catalogue, opened: Opened, names: Names) -> None:
     file, first = opened.file, opened.rows[0]
     study = [row for row in file.rows if (row.subject, row.study) == (first.subject, first.study)]
-    back, title, which, beside, step_, about = st.columns([1.25, 3, 1.8, 2.2, 1.1, 1.1], vertical_alignment="center")
+    back, title, which, beside, step, facts = st.columns([1.25, 3, 1.8, 2.2, 1.1, 1.1], vertical_alignment="center")
     with back:
         if st.button("Back to the list", icon=":material/arrow_back:", width="stretch"):
             links.leave()
@@ -47,12 +46,12 @@ def _bar(catalogue: Catalogue, opened: Opened, names: Names) -> None:
         _switch(catalogue, opened, study, names)
     with beside:
         _beside(catalogue, opened, study, names)
-    with step_:
+    with step:
         _neighbours(catalogue, opened)
-    with about:
+    with facts:
         wrong = names.problems(first)
         with st.popover("About" if not wrong else "About :material/warning:", width="stretch"):
-            _about(file, first, names)
+            about(file, first, names)
 
 
 def _switch(catalogue: Catalogue, opened: Opened, study: list[Series], names: Names) -> None:
@@ -142,30 +141,8 @@ def _told(error: Exception, names: Names) -> str:
 
 
 def _summary(row: Series) -> str:
-    parts = [row.modality, size(row), _mm(spacing(row)), row.label]
+    parts = [row.modality, size(row), spacing(row) and f"{spacing(row)} mm", row.label]
     return " \N{MIDDLE DOT} ".join(part for part in parts if part)
-
-
-def _about(file: CohortFile, row: Series, names: Names) -> None:
-    """What is known of a series, without the patient's identity unless the viewer was told to show it."""
-    facts = {
-        "Patient": names.subject(row), "Study": row.study, "Modality": row.modality, "Contrast": row.contrast,
-        "Contrast named by": str(file.cohort.meta.get("contrast_rules", {}).get(row.series, "")),
-        "Voxels": size(row), "Voxel size": _mm(spacing(row)),
-        "Field of view": _mm(field_of_view(row)),
-        "Axes point to": ", ".join(_SIDE.get(letter, letter) for letter in row.orientation),
-        "Format": row.format.upper() if row.format == "dicom" else row.format, "Scanner": row.scanner,
-        "Age": row.age, "Sex": row.sex, "Label": row.label, "Split": split_word(row.split),
-        "Lesion mask": "yes" if row.mask else "no", "File": "" if names.private else row.path,
-    }  # fmt: skip
-    st.table({name: value for name, value in facts.items() if value}, border="horizontal")
-    for told in names.problems(row):
-        st.warning(told, icon=":material/warning:")
-    st.caption("Names, dates and accession numbers of DICOM files are never read.")
-
-
-def _mm(text: str) -> str:
-    return f"{text} mm" if text else ""
 
 
 def _escaped(text: str) -> str:

@@ -9,7 +9,8 @@ import streamlit as st
 
 from apps.viewer import links
 from apps.viewer.catalogue import Catalogue, CohortFile
-from apps.viewer.table import FINE, NOTED, UNUSABLE, Filters, frame, headline, keep, problems, state
+from apps.viewer.studies_about import about
+from apps.viewer.table import FINE, LOST, NOTED, UNUSABLE, Filters, frame, headline, keep, problems, state
 from apps.viewer.theme import quiet
 from apps.viewer.words import Names, count, split_word
 from medudl.data.cohort import SPLITS, Series
@@ -78,8 +79,12 @@ def _compare(catalogue: Catalogue, file: CohortFile, chosen: list[Series], names
         quiet(f"{len(chosen)} are ticked; at most {links.MOST} fit side by side.")
         return
     label = f"Open {names.title(chosen[0])}" if len(chosen) == 1 else f"Compare these {len(chosen)}"
-    if st.button(label, type="primary", icon=":material/splitscreen_right:" if len(chosen) > 1 else None):
-        open_(catalogue, file, chosen)
+    button, more = st.columns([2, 1])
+    with button:
+        if st.button(label, type="primary", icon=":material/splitscreen_right:" if len(chosen) > 1 else None):
+            open_(catalogue, file, chosen)
+    with more, st.popover("About", disabled=len(chosen) > 1):
+        about(file, chosen[0], names)
 
 
 def open_(catalogue: Catalogue, file: CohortFile, rows: list[Series]) -> None:
@@ -121,7 +126,7 @@ def _no_match() -> None:
 
 
 def _problems_word(wrong: pd.DataFrame) -> str:
-    bad = int(wrong["Weight"].eq(UNUSABLE).sum())
+    bad = int(wrong["Weight"].isin([UNUSABLE, LOST]).sum())
     rest = len(wrong) - bad
     return f"Problems ({bad})" + (f", {count(rest, 'note')}" if rest else "")
 

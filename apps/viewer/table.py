@@ -12,7 +12,7 @@ from apps.viewer.words import Names, advice, count, size, spacing, split_word
 from medudl.data.cohort import Series
 
 UNUSABLE, NOTED, FINE = "Not usable as it is", "With a note", "Nothing wrong"
-ASIDE = "Not in the table"
+LOST, ASIDE = "File left out", "For information"
 _SHOWN = 4  # series named beside a problem
 
 
@@ -91,9 +91,12 @@ def problems(rows: Sequence[Series], names: Names) -> pd.DataFrame:
         }
         for (note, told), own in sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
     ]
-    for told, number in Counter(names.others()).items():
+    for (note, told), number in Counter(names.others()).items():
+        weight = ASIDE if note else LOST
         which = count(number, "file or group of files", "files or groups of files")
-        lines.append({"What is wrong": told, "What to do": advice(told), "Series": "", "Which": which, "Weight": ASIDE})
+        lines.append(
+            {"What is wrong": told, "What to do": advice(told), "Series": "", "Which": which, "Weight": weight}
+        )
     return pd.DataFrame(lines, columns=["Weight", "What is wrong", "What to do", "Series", "Which"])
 
 

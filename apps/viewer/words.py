@@ -58,6 +58,8 @@ class Names:
             f"Patients are told apart by {_hidden(by) if self.private else by} ({count(n, 'series', 'series')})."
             for by, n in known.items()
         ]
+        if self.guessed:
+            told.append("If that is wrong, say where the patient stands in a path: medudl index --pattern.")
         if self.guessed and self.private:
             told.append("Names of files and folders may name a person: such patients are numbered here, unless the"
                         " viewer was started with --show-identity.")  # fmt: skip
@@ -80,10 +82,11 @@ class Names:
         """As `problems`, each with whether it is a note only, which keeps the series in use."""
         return [(text.startswith(NOTE), self._problem(row, text)) for text in row.problems.split("; ") if text]
 
-    def others(self) -> list[str]:
-        """Sentences about files that became no row, problems first."""
-        told = [*self.cohort.meta.get("problems", []), *self.cohort.meta.get("notes", [])]
-        return [_said(faceless(str(text)) if self.private else str(text)) for text in told]
+    def others(self) -> list[tuple[bool, str]]:
+        """Sentences about files that became no row, problems first, each with whether it is a note only."""
+        told = [(note, str(text)) for note, part in ((False, "problems"), (True, "notes"))
+                for text in self.cohort.meta.get(part, [])]  # fmt: skip
+        return [(note, _said(faceless(text) if self.private else text)) for note, text in told]
 
     def _problem(self, row: Series, text: str) -> str:
         text = text.removeprefix(NOTE)

@@ -300,7 +300,7 @@ def test_counts_of_series_and_patients() -> None:
 
 def test_problems_are_grouped_worst_first_with_what_to_do() -> None:
     wrong = problems(ROWS, _names(problems=["Miller/x.dcm: truncated"], notes=[]))
-    assert wrong["Weight"].tolist() == [UNUSABLE, NOTED, NOTED, "Not in the table"]
+    assert wrong["Weight"].tolist() == [UNUSABLE, NOTED, NOTED, "File left out"]
     assert wrong["What is wrong"][0] == "Truncated." and wrong["What to do"][0].startswith("Copy it again")
     assert wrong["Which"][0] == "p0 T1 (2)"
 
