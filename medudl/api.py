@@ -29,7 +29,7 @@ def shipped(folder: str) -> Path:
 def config_path(name: str | Path) -> Path:
     """A YAML file, or the name of a config that comes with medudl ("denoising_autoencoder")."""
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     configs = shipped("configs")
     found = configs / f"{name}.yaml"
