@@ -19,8 +19,8 @@ function moving(viewer, add) {
     viewer.step(viewer.plane, count * (event.key.startsWith("Arrow") && event.shiftKey ? 5 : 1), pair(viewer)[1]);
   };
   const ready = (run) => () => viewer.ready && run();
-  add({ key: ["ArrowUp", "ArrowRight"], help: "next slice, towards the head, front or right", run: step(1), group });
-  add({ key: ["ArrowDown", "ArrowLeft"], help: "slice before, towards the feet, back or left", run: step(-1), group });
+  add({ key: ["ArrowUp", "ArrowRight"], help: "next slice, towards the head, front or right (Shift: 5)", run: step(1), group });
+  add({ key: ["ArrowDown", "ArrowLeft"], help: "slice before, towards the feet, back or left (Shift: 5)", run: step(-1), group });
   add({ key: "PageUp", help: "10 slices on", run: step(10), group });
   add({ key: "PageDown", help: "10 slices back", run: step(-10), group });
   add({ key: "Home", help: "first slice", run: ready(() => viewer.end(viewer.plane, false)), group });

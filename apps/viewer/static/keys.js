@@ -27,7 +27,7 @@ export function mayAct(node, key) {
   if (!range && node.closest(TYPING)) {
     return false;
   }
-  return !(node.closest(PRESSED) && (key === " " || key === "Enter"));
+  return !(node.closest(PRESSED) && [" ", "Enter", "Tab"].includes(key));
 }
 
 export class Keys {

@@ -58,7 +58,7 @@ export class Measure {
 
   draw(pane, lie) {
     const seen = [...this.all, ...(this.open ? [this.open] : [])].filter((one) => one.plane === pane.plane && lies(one, pane));
-    const key = JSON.stringify([seen, lie, pane.slice]);
+    const key = JSON.stringify([seen, this.open !== null, lie, pane.slice]);
     if (pane.measured !== key) {
       pane.measured = key;
       pane.marks.replaceChildren(...seen.map((one) => this.mark(one, pane, lie)));

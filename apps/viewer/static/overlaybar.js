@@ -76,6 +76,7 @@ export class OverlayBar {
 
 function slider(label, change) {
   const input = el("input", { type: "range", min: 0, max: STEPS, "aria-label": label, oninput: () => change(Number(input.value) / STEPS) });
+  input.addEventListener("change", () => input.blur()); // arrow keys are for slices again
   const text = el("span", { class: "number" });
   const set = (share, words) => {
     const value = String(Math.round(share * STEPS));

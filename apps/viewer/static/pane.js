@@ -37,7 +37,10 @@ export class Pane {
     this.second = el("div", { class: "corner top-right" });
     this.windowText = el("div", { class: "corner bottom-left" });
     this.scaleText = el("div", { class: "corner bottom-right" });
-    this.message = el("div", { class: "message" });
+    this.sentence = el("p", {});
+    this.again = el("button", { type: "button", onclick: () => this.viewer.retry() }, "Try again");
+    this.again.addEventListener("pointerdown", (event) => event.stopPropagation());
+    this.message = el("div", { class: "message" }, this.sentence, this.again);
     this.element = el(
       "div", { class: "pane", style: `grid-area: ${area}`, "data-plane": this.plane, tabindex: -1 },
       this.canvas, this.svg, ...Object.values(this.letters), this.title, this.second, this.windowText, this.scaleText, this.message,
@@ -96,7 +99,9 @@ export class Pane {
     }
     const volume = this.volume;
     const problem = this.problem();
-    say(this.message, problem);
+    say(this.sentence, problem);
+    this.message.hidden = !problem;
+    this.again.hidden = !volume?.error || problem === " ";
     this.element.classList.toggle("active", this.viewer.plane === this.plane && this.viewer.panes.some((pane) => pane.plane !== this.plane));
     if (problem || !volume?.data) {
       this.empty();

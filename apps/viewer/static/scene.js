@@ -195,6 +195,12 @@ export class Scene {
     this.invalidate();
   }
 
+  /** True where the first series has a voxel at mm. */
+  covers(mm) {
+    const { inverse, shape } = this.volumes[this.reference];
+    return apply(inverse, mm).every((x, n) => x > -0.5 && x < shape[n] - 0.5);
+  }
+
   /** The middle voxel of the first series, or a slice of its own plane (1-based). */
   startAt(slice = null) {
     const volume = this.volumes[this.reference];

@@ -34,7 +34,9 @@ export class Study extends Scene {
     this.cine.stop();
     this.measure.clear();
     const old = this.held();
-    const same = this.volumes[0]?.id === data.series[0]?.id;
+    const [last, next] = [this.volumes[0]?.about, data.series[0]];
+    const same = last?.id === next?.id;
+    this.keeping = Boolean(last?.subject) && last.subject === next?.subject; // of one patient the place is kept
     const fresh = [];
     const volumeOf = (about) => {
       const kept = [...old, ...fresh].find((volume) => volume.id === about.id && !volume.error);
@@ -63,6 +65,13 @@ export class Study extends Scene {
     if (!fresh.length) {
       this.emit("loaded");
     }
+    clearInterval(this.ticking);
+    this.ticking = setInterval(() => this.tell(), 200);
+  }
+
+  /** Ask again for what could not be read. */
+  retry() {
+    this.open(this.data);
   }
 
   /** The slice along a volume's third axis that is needed first. */
@@ -80,12 +89,16 @@ export class Study extends Scene {
     this.placed = this.volumes[0].meta !== null || this.volumes[0].error !== "";
     this.grids.clear();
     this.plane = this.data.start?.plane ?? this.native;
-    if (!this.moved) {
-      this.startAt(this.data.start?.slice ?? sliceInAddress());
+    if (!this.moved && !(this.keeping && this.covers(this.crosshair))) {
+      this.startAt(this.data.start?.slice ?? (this.opened ? null : sliceInAddress()));
       if (this.data.start?.mm) {
         this.crosshair = [...this.data.start.mm];
       }
     }
+    if (this.opened) {
+      this.settle(); // the address still names a slice of the series before
+    }
+    this.opened = this.placed;
     this.setLayout(this.wanted);
   }
 
@@ -103,12 +116,13 @@ export class Study extends Scene {
   progress() {
     const open = this.held().filter((v) => !v.complete && !v.error);
     if (!open.length) {
+      clearInterval(this.ticking);
       return "";
     }
     const mb = (bytes) => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
     const [done, all] = [0, 1].map((n) => open.reduce((sum, v) => sum + (n ? (v.bytes?.length ?? 0) : v.received), 0));
     const seconds = (performance.now() - Math.min(...open.map((v) => v.started))) / 1000;
-    return all ? `Loading ${mb(done)} of ${mb(all)} MB · ${seconds.toFixed(1)} s` : "Reading the series ...";
+    return all ? `Loading ${mb(done)} of ${mb(all)} MB · ${seconds.toFixed(1)} s` : `Reading the series · ${seconds.toFixed(1)} s`;
   }
 }
 

@@ -35,7 +35,7 @@ export class Viewer extends Study {
     addKeys(this);
     fillToolbar(this);
     window.medudlViewer.push(this);
-    this.keys.listen(() => window.medudlViewer.filter((v) => v.root.isConnected).at(-1) === this || this.hovered);
+    this.keys.listen(() => (window.medudlViewer.find((v) => v.hovered) ?? window.medudlViewer.at(-1)) === this);
   }
 
   build(parent) {
@@ -241,6 +241,7 @@ export class Viewer extends Study {
     this.generation += 1;
     clearTimeout(this.settling);
     clearTimeout(this.committing);
+    clearInterval(this.ticking);
     this.cine.stop();
     this.keys.stop();
     this.emit("dispose");
