@@ -17,8 +17,9 @@ export function thresholdOf(viewer) {
 /** A new section at the right of the pictures; `order` puts it above those with a higher one. */
 export function panel(viewer, order, ...children) {
   style(viewer);
-  const section = el("section", { class: "part", style: `order: ${order}` }, ...children);
-  viewer.side.append(section);
+  const section = el("section", { class: "part", "data-order": order }, ...children);
+  const after = [...viewer.side.children].find((other) => Number(other.dataset.order) > order);
+  viewer.side.insertBefore(section, after ?? null);
   return section;
 }
 

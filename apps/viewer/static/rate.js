@@ -71,7 +71,7 @@ export function rateWords(points, threshold) {
     return `${capital(bound)} false alarms per healthy scan (${seen}).`;
   }
   const how = kind === "between" ? ", between two measured thresholds" : "";
-  return `About ${rateText(rate)} ${rateText(rate) === "1.0" ? "false alarm" : "false alarms"} per healthy scan (n = ${n}${interval}${how}).`;
+  return `About ${rateText(rate)} false alarms per healthy scan (n = ${n}${interval}${how}).`;
 }
 
 function capital(text) {

@@ -67,15 +67,31 @@ class Strip {
     const volume = mapOf(this.viewer)?.overlay.volume;
     if (!volume?.complete || !this.viewer.volumes[this.viewer.reference]?.meta) {
       this.profile = null;
-    } else if (this.volume !== volume || !this.profile || this.read_axis !== this.axis) {
-      this.volume = volume;
-      this.read_axis = this.axis;
-      const { points = [], own = null } = this.extra.threshold ?? {};
-      const floor = points.length > 1 ? points[0].threshold : (own ?? volume.meta.range[0]) / 2;
-      this.floor = Math.max(floor, 0);
-      this.profile = profileOf(volume.data, volume.shape, this.axis, this.floor);
+    } else {
+      const floor = this.lowest(volume);
+      const key = `${volume.id} ${this.axis} ${floor}`;
+      if (!this.profile || this.key !== key) {
+        Object.assign(this, { volume, floor, key, counted: null });
+        this.profile = profileOf(volume.data, volume.shape, this.axis, floor);
+      }
     }
     this.element.hidden = !this.extra.strip || !this.profile || this.profile.top.length < 2;
+  }
+
+  /** The lowest threshold that the slider knows: voxels below it never count. */
+  lowest(volume) {
+    const { points = [], own = null } = this.extra.threshold ?? {};
+    return Math.max(points.length > 1 ? points[0].threshold : (own ?? volume.meta.range[0]) / 2, 0);
+  }
+
+  /** Voxels above the threshold, slice by slice. */
+  counts() {
+    const now = Math.max(thresholdOf(this.viewer), this.floor);
+    if (this.counted !== now) {
+      this.counted = now;
+      this.above = countsAbove(this.profile, now);
+    }
+    return this.above;
   }
 
   /** Unusual areas to go through: those of the list, else where the map peaks along the slices. */
@@ -139,8 +155,7 @@ class Strip {
   }
 
   bars(g, step) {
-    const now = thresholdOf(this.viewer);
-    const counts = now >= this.floor ? countsAbove(this.profile, now) : countsAbove(this.profile, this.floor);
+    const counts = this.counts();
     const most = Math.max(...counts, 1);
     const { lo, hi } = this.viewer.overlayRange(mapOf(this.viewer).overlay);
     const colours = palette("hot");
@@ -156,7 +171,6 @@ class Strip {
       const tall = Math.max(2, (HEIGHT - TICK - 2) * Math.sqrt(counts[k] / most));
       g.fillRect(s * step + 0.5, HEIGHT - tall, Math.max(1, step - 1), tall);
     }
-    this.counts = counts;
   }
 
   ticks(g, step) {
@@ -171,14 +185,14 @@ class Strip {
     g.strokeStyle = "#4dd0a6";
     g.lineWidth = 1.5;
     g.strokeRect(s * step, 0.75, Math.max(step, 2), HEIGHT - 1.5);
-    const k = this.counts.findIndex((_, n) => Math.round(this.toSeries(n)) === s);
-    const voxels = k < 0 ? 0 : this.counts[k];
+    const counts = this.counts();
+    const k = counts.findIndex((_, n) => Math.round(this.toSeries(n)) === s);
+    const voxels = k < 0 ? 0 : counts[k];
     say(this.words, `slice ${s + 1}: ${voxels ? `${voxels} unusual ${voxels === 1 ? "voxel" : "voxels"}` : "nothing unusual"}`);
   }
 
   show(extra) {
     this.extra = extra;
-    this.profile = null;
     this.draw();
   }
 }
