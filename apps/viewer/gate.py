@@ -25,8 +25,8 @@ _TWICE = re.compile(r"%[0-9a-fA-F]{2}")
 POLICY = "; ".join(
     (
         "default-src 'self'",
-        # Streamlit starts a component from a blob, and Vega and NiiVue compile; nothing comes from another host.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        # Streamlit starts a component from a blob. No eval, and nothing from another host.
+        "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",
