@@ -154,10 +154,10 @@ def view(
     MEDUDL_VIEW_PASSWORD or asked for at the terminal. Returns the exit code of the viewer. Raises UserError: no such
     folder, port in use, no password, streamlit absent.
     """
-    from medudl import view as start
+    from medudl import launch
 
-    network = start.Network(host, tuple(allow_hosts), start.checked_tls(certificate, key))
-    return start.view(
+    network = launch.Network(host, tuple(allow_hosts), launch.checked_tls(certificate, key))
+    return launch.view(
         Path(folder), port=port, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
         apps=shipped("apps"), network=network,
     )  # fmt: skip

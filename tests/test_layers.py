@@ -11,7 +11,7 @@ FLOORS = {
     "tricks": 1,
     "methods": 2, "data": 2,
     "run": 3, "state": 3,
-    "training": 4, "tasks": 4, "labels": 4, "report": 4, "export": 4, "view": 4,
+    "training": 4, "tasks": 4, "labels": 4, "report": 4, "export": 4, "launch": 4,
     "api": 5, "demo": 5, "cli": 6, "__init__": 6,
 }  # fmt: skip
 # Rooms on one floor that may be imported by a neighbour; all other siblings never meet.
@@ -89,7 +89,7 @@ def test_apps_import_the_library_but_not_its_command_line(path: Path) -> None:
         ("report", "from medudl import api"),
         ("api", "from medudl.cli import main"),
         ("tasks", "import streamlit"),
-        ("view", "from apps.viewer import serve"),
+        ("launch", "from apps.viewer import serve"),
         ("methods", "import logging"),
         ("data", "from medudl.utils import x"),
     ],

@@ -224,6 +224,13 @@ def test_failures_lock_for_longer_and_longer(locked):
     assert try_(gate, "guess").status == 403
 
 
+def test_tries_that_were_sent_all_at_once_are_locked_too():
+    """Each passed the first look before any had failed."""
+    password = Password("right", clock=lambda: 0.0)
+    assert [password.fits("guess", "a") for _ in range(5)] == [False] * 5
+    assert not password.fits("right", "a") and password.fits("right", "b")
+
+
 def test_a_foreign_page_cannot_send_the_form(locked):
     headers = {**FORM, "origin": "http://evil.example"}
     assert ask(locked[0], "/login", method="POST", headers=headers, body=b"password=right+%26+wrong").status == 403

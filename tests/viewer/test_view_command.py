@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from medudl import api, view
+from medudl import api, launch
 from medudl.errors import UserError
 
 
@@ -33,29 +33,29 @@ def test_a_port_in_use_is_named(tmp_path):
 
 def test_without_a_port_the_next_free_one_is_taken(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as other:
-        monkeypatch.setattr(view, "PORT", other.getsockname()[1])
-        with view._listen("127.0.0.1", None) as found:
-            assert view.PORT < found.getsockname()[1] < view.PORT + view.TRIES
-        monkeypatch.setattr(view, "TRIES", 1)
+        monkeypatch.setattr(launch, "PORT", other.getsockname()[1])
+        with launch._listen("127.0.0.1", None) as found:
+            assert launch.PORT < found.getsockname()[1] < launch.PORT + launch.TRIES
+        monkeypatch.setattr(launch, "TRIES", 1)
         with pytest.raises(UserError, match="are in use"):
-            view._listen("127.0.0.1", None)
+            launch._listen("127.0.0.1", None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "ward.example"])
 def test_other_machines_need_a_password(tmp_path, monkeypatch, host):
-    monkeypatch.delenv(view.PASSWORD, raising=False)
+    monkeypatch.delenv(launch.PASSWORD, raising=False)
     monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal
-    with pytest.raises(UserError, match=f"needs a password; set {view.PASSWORD}"):
+    with pytest.raises(UserError, match=f"needs a password; set {launch.PASSWORD}"):
         api.view(tmp_path, host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
 def test_this_machine_needs_none(host):
-    assert view._loopback(host)
+    assert launch._loopback(host)
 
 
 def test_an_address_of_another_machine_cannot_be_listened_on(tmp_path, monkeypatch):
-    monkeypatch.setenv(view.PASSWORD, "x")
+    monkeypatch.setenv(launch.PASSWORD, "x")
     with pytest.raises(UserError, match="cannot listen on 192.0.2.7"):
         api.view(tmp_path, host="192.0.2.7", port=8620)
 
@@ -75,6 +75,12 @@ def test_a_certificate_and_its_key_go_together(tmp_path):
 
 
 def test_all_addresses_of_a_machine_answer_to_its_names():
-    names = view._names("0.0.0.0")
+    names = launch._names("0.0.0.0")
     assert socket.gethostname().lower() in names and "0.0.0.0" not in names
-    assert "[2001:db8::7]" in view._names("2001:db8::7")
+    assert "[2001:db8::7]" in launch._names("2001:db8::7")
+
+
+def test_the_function_is_called_like_the_command():
+    import medudl
+
+    assert medudl.view is api.view
