@@ -159,6 +159,15 @@ def test_the_list_filters_and_a_link_opens_its_scan(made, draw, sent):
     assert sent[-1]["series"][0]["subject"] == scans[0].subject
 
 
+def test_a_slice_in_the_address_is_of_the_scan_that_was_asked_for(made, draw, sent):
+    output = Catalogue(made).outputs()[0]
+    scans = scans_of(output)
+    draw(made, run=output.id, scan=scans[2].id, slice="3")
+    assert sent[-1]["start"] is None, "the browser reads it from the address"
+    app = draw(made, run=output.id, scan="0" * 24, slice="3")
+    assert sent[-1]["start"] is not None and "slice" not in app.query_params
+
+
 def test_the_report_speaks(made, draw):
     words = said(draw(made))
     report = json.loads((made / "report" / "report.json").read_text())

@@ -107,6 +107,8 @@ def _pick(output: Output, scans: list[Scan], shelf: Shelf) -> Scan:
     ids = list(by_id)
     wanted = st.query_params.get("scan", "")
     now = wanted if wanted in by_id else ids[0]
+    if now != wanted:  # a slice in the address is of the scan that was asked for, not of this one
+        st.query_params.from_dict({"run": output.id, "scan": now})
     picked = st.selectbox("Scan", ids, index=ids.index(now), format_func=lambda id: _line(by_id[id], shelf),
                           key=f"anomalies-scan-{output.id}-{len(ids)}-{now}", label_visibility="collapsed")  # fmt: skip
     if picked != now:

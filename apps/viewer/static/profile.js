@@ -1,5 +1,7 @@
 /** A map seen along its slices: where it is high, how much of each slice lies above a threshold. No DOM. */
 
+import { whole } from "./reduce.js";
+
 /**
  * The highest voxel of every slice, and all voxels above `floor`, of an array with X fastest.
  *
@@ -7,6 +9,11 @@
  * value of each slice, at: its flat index, hot: { slice, value } of the voxels above floor }.
  */
 export function profileOf(data, shape, axis, floor) {
+  return whole(profiling(data, shape, axis, floor));
+}
+
+/** The same as a generator that pauses after each slice along Z. */
+export function* profiling(data, shape, axis, floor) {
   const [nx, ny, nz] = shape;
   const top = new Float32Array(shape[axis]).fill(-Infinity);
   const at = new Float64Array(shape[axis]);
@@ -27,6 +34,7 @@ export function profileOf(data, shape, axis, floor) {
         }
       }
     }
+    yield k;
   }
   return { top, at, hot: { slice: Uint32Array.from(hot.slice), value: Float32Array.from(hot.value) } };
 }

@@ -6,6 +6,7 @@ const HEADER = 352; // bytes: NIfTI-1 header and an empty extension
 const FLOAT32 = 16; // NIfTI's number for the type
 const MILLIMETRES = 2;
 const SCANNER = 1;
+const SHARE = 8; // ms of work at a time: a key press in between is answered in time
 
 /** How many voxels along each axis become one, so that no axis is longer than `limit`. */
 export function factorsOf(shape, limit) {
@@ -60,7 +61,16 @@ function slab(data, [nx, ny, nz], [fx, fy, fz], [sx, sy], z, highest, out) {
 
 /** The whole of it at once. */
 export function reduce(volume, limit, how) {
-  const steps = reducing(volume, limit, how);
+  return whole(reducing(volume, limit, how));
+}
+
+/** The same, letting the page draw in between; null where `stopped()` says that nobody waits any more. */
+export function reduceGently(volume, limit, how, stopped) {
+  return gently(reducing(volume, limit, how), stopped);
+}
+
+/** The result of a generator. */
+export function whole(steps) {
   for (;;) {
     const { done, value } = steps.next();
     if (done) {
@@ -69,16 +79,15 @@ export function reduce(volume, limit, how) {
   }
 }
 
-/** The same, letting the page draw in between; null where `stopped()` says that nobody waits any more. */
-export async function reduceGently(volume, limit, how, stopped) {
-  const steps = reducing(volume, limit, how);
+/** The result of a generator that is run a little at a time, null where `stopped()` says that nobody waits any more. */
+export async function gently(steps, stopped) {
   let since = performance.now();
   for (;;) {
     const { done, value } = steps.next();
     if (done) {
       return value;
     }
-    if (performance.now() - since > 12) {
+    if (performance.now() - since > SHARE) {
       await new Promise((go) => setTimeout(go));
       since = performance.now();
       if (stopped()) {

@@ -4,7 +4,8 @@ import { follow, mapOf, style, thresholdOf } from "./anomaly.js";
 import { el, say } from "./dom.js";
 import { apply, nearestAxes, PLANES } from "./geometry.js";
 import { palette } from "./paint.js";
-import { countsAbove, nextStop, peaks, profileOf, voxelOf } from "./profile.js";
+import { countsAbove, nextStop, peaks, profiling, voxelOf } from "./profile.js";
+import { gently } from "./reduce.js";
 
 const HEIGHT = 40; // CSS pixels
 const TICK = 5;
@@ -24,7 +25,8 @@ class Strip {
   constructor(viewer) {
     this.viewer = viewer;
     this.extra = {};
-    this.profile = null; // of this.volume
+    this.profile = null; // of this.volume, once it has been run through
+    this.key = "";
     this.canvas = el("canvas", { title: "Height: how much of the slice is unusual. Colour: how high the map goes. Click to go there." });
     this.words = el("span", { class: "quiet" });
     const go = (label, title, step) => el("button", { type: "button", title, "aria-label": title, onclick: (event) => {
@@ -66,16 +68,25 @@ class Strip {
   read() {
     const volume = mapOf(this.viewer)?.overlay.volume;
     if (!volume?.complete || !this.viewer.volumes[this.viewer.reference]?.meta) {
-      this.profile = null;
+      Object.assign(this, { profile: null, key: "" });
     } else {
       const floor = this.lowest(volume);
       const key = `${volume.id} ${this.axis} ${floor}`;
-      if (!this.profile || this.key !== key) {
-        Object.assign(this, { volume, floor, key, counted: null });
-        this.profile = profileOf(volume.data, volume.shape, this.axis, floor);
+      if (this.key !== key) {
+        Object.assign(this, { volume, floor, key, counted: null, profile: null });
+        this.work(profiling(volume.data, volume.shape, this.axis, floor), key);
       }
     }
     this.element.hidden = !this.extra.strip || !this.profile || this.profile.top.length < 2;
+  }
+
+  /** Run through the map without holding the page up: a large one takes a second. */
+  async work(steps, key) {
+    const made = await gently(steps, () => this.key !== key || this.viewer.disposed);
+    if (made && this.key === key && !this.viewer.disposed) {
+      this.profile = made;
+      this.draw();
+    }
   }
 
   /** The lowest threshold that the slider knows: voxels below it never count. */

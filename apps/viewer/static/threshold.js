@@ -28,7 +28,7 @@ function build(viewer) {
   const input = el("input", { type: "range", min: 0, max: STEPS, "aria-label": "Threshold of the map" });
   const promise = el("p", { class: "promise", "aria-live": "polite" });
   const origin = el("p", { class: "quiet" });
-  const title = el("h2", {}, "Unusual above ", value, own);
+  const title = el("h2", {}, el("span", {}, "Unusual above"), value, own);
   const section = panel(viewer, 1, title, input, promise, origin);
   viewer.root.classList.add("calibrated"); // the overlay's own threshold slider would be a second one
 
