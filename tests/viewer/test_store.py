@@ -15,8 +15,10 @@ import pytest
 import tiny_dicom
 from volumes import AFFINE, scan, values
 
+from apps.viewer import store as kept
+from apps.viewer.order import Decoded
 from apps.viewer.source import Source
-from apps.viewer.store import Store
+from apps.viewer.store import Held, Store
 from medudl.data.read import read_volume
 from medudl.errors import UserError
 
@@ -234,6 +236,38 @@ def test_what_is_still_being_sent_is_counted_and_stays_readable(house):
     np.testing.assert_array_equal(read(first), kept)
     del first
     assert store.bytes == held
+
+
+def made(count: int) -> Held:
+    """A volume of count bytes, as a worker would have left it."""
+    told = {"spacing": (1, 1, 1), "unit": "HU", "range": (0, 1), "extent": (0, 1), "repaired": ""}
+    decoded = Decoded(shape=(count, 1, 1), dtype="uint8", affine=np.eye(4).tolist(), **told)
+    return Held(str(count), decoded, tempfile.TemporaryFile())
+
+
+def test_what_others_took_meanwhile_is_made_room_for(tmp_path):
+    store = Store(100, tmp_path)
+    for count in (60, 30, 70):
+        assert store._keep(made(count)).decoded.bytes == count
+        gc.collect()
+        assert store.bytes <= store.limit
+    assert list(store._held) == ["30", "70"]
+    store.close()
+
+
+def test_when_all_is_being_sent_the_next_one_waits_and_then_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "_WAIT_SECONDS", 0.05)
+    store = Store(100, tmp_path)
+    sending = store._keep(made(80))
+    with pytest.raises(UserError, match="busy with others"):
+        store._keep(made(50))
+    monkeypatch.setattr(kept, "_WAIT_SECONDS", 10)
+    waiting = ThreadPoolExecutor(1).submit(store._keep, made(50))
+    time.sleep(0.05)
+    assert not waiting.done()
+    del sending
+    assert waiting.result(5).decoded.bytes == 50 and store.bytes == 50
+    store.close()
 
 
 def test_nothing_of_a_patient_has_a_name_on_the_disk(house, tmp_path, monkeypatch):
