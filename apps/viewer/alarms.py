@@ -21,7 +21,7 @@ WORSE = 1.05  # times the best validation
 
 @dataclass(frozen=True)
 class Alarm:
-    """kind: "nan", "gradient", "discriminator", "collapse", "overfitting" or "no progress". told: what, and what to do."""
+    """kind: "nan", "gradient", "discriminator", "collapse", "overfitting", "no progress". told: what, and the cure."""
 
     kind: str
     told: str
@@ -103,7 +103,7 @@ def collapse(course: Course) -> Alarm | None:
             a, b = pairs[-1]
             return Alarm(
                 "collapse", f"{words} are nearly all the same: they differ by {100 * a / b:.1f} % of what the scans"
-                f" differ (step {curve.steps[-1]:,}). It has collapsed: look at Pictures, and train with other settings.",
+                f" differ (step {curve.steps[-1]:,}). It has collapsed: see Pictures, and train with other settings.",
             )  # fmt: skip
     return None
 
@@ -122,8 +122,8 @@ def overfitting(course: Course, monitor: str = "loss") -> Alarm | None:
         if then and later and 0 < fmean(later) < fmean(then):
             return Alarm(
                 "overfitting", f"It learns its scans by heart: on held-out healthy scans the error was least at"
-                f" step {curve.steps[best]:,} ({curve.values[best]:.3g}) and is {now:.3g} now, while on its own scans it"
-                f" still falls ({name.partition('/')[0]}: {fmean(then):.3g} then, {fmean(later):.3g} now). The best"
+                f" step {curve.steps[best]:,} ({curve.values[best]:.3g}) and is {now:.3g} now, while on its own scans"
+                f" it still falls ({name.partition('/')[0]}: {fmean(then):.3g} then, {fmean(later):.3g} now). The best"
                 " weights are kept; it can be stopped. More scans, or more augmentation, would help.",
             )  # fmt: skip
     return None

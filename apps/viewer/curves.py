@@ -97,7 +97,7 @@ def picture(drawn: Sequence[Line], weight: float, logarithmic: bool, stages: Seq
         smooth = weight > 0 and not line.held_out
         steps, raw = thinned(line.curve)
         if smooth:
-            traces.append(_trace(line, steps, raw, width=1, opacity=0.3) | {"showlegend": False, "hoverinfo": "skip"})
+            traces.append(_trace(line, steps, raw, width=1, opacity=0.45) | {"showlegend": False, "hoverinfo": "skip"})
             steps, raw = thinned(
                 Curve(line.curve.steps, type(line.curve.values)("d", smoothed(line.curve.values, weight)))
             )

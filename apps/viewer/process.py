@@ -119,11 +119,9 @@ class Process:
         return job if whole and job["identity"] else {}
 
     def _begin(self, arguments: list[str], folder: Path) -> None:
-        # -P: the folder with the scans never becomes a place that Python imports from.
-        command = [sys.executable, "-P", "-m", "medudl.cli", *arguments]
         with (self.place / "output.txt").open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                _command(arguments), cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
         job = {"pid": process.pid, "identity": identity(process.pid), "began": time.time(), "arguments": arguments}
@@ -139,6 +137,11 @@ class Process:
             yield
         finally:
             os.close(file)
+
+
+def _command(arguments: list[str]) -> list[str]:
+    # -P: the folder with the scans never becomes a place that Python imports from.
+    return [sys.executable, "-P", "-m", "medudl.cli", *arguments]
 
 
 def identity(pid: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,20 @@ def configs(folder: Path) -> dict[str, Path]:
     return found
 
 
+def about(path: Path) -> str:
+    """The first sentence of the comment that a config opens with; "" where there is none."""
+    text = ""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""  # what is wrong with it is told when it is read as settings
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        text += line.removeprefix("#").replace("`", "")
+    return sentence(re.split(r"(?<=[.])\s", text.strip(), maxsplit=1)[0])
+
+
 def start_form(catalogue: Catalogue, files: Sequence[CohortFile]) -> Path | None:
     """Draw the form; the folder of the run where one has just been started."""
     folder = catalogue.folder
@@ -76,6 +91,7 @@ def start_form(catalogue: Catalogue, files: Sequence[CohortFile]) -> Path | None
     known = configs(folder)
     with left:
         config = st.selectbox("Method and settings", list(known), index=_usual(list(known)), key="train-config")
+        quiet(about(known[config]))
         file = st.selectbox("Scans to learn from", files, format_func=lambda file: file.name, key="train-cohort")
     try:
         settings = read_config(known[config])

@@ -28,18 +28,25 @@ _COURSES = "train-courses"
 _KEPT = 8  # logs that a session follows
 _PICTURE = re.compile(r"step-(\d+)\.png")
 _MOST_PLOT = 560
+_LEGEND = (
+    "Each row is one held-out healthy scan, the same ones at every step, its middle slice where it is a volume.",
+    "First column: the scan. Second: the model's answer to it, which should come to look like the scan. Third: the map"
+    " of what it finds unusual, brightest where it is most.",
+    "What lies outside the body part is shown here as well; in results it is cut away.",
+    "A method has no column that it has no answer for. Images that a generator makes of its own stand below the rows.",
+)
 
 
 def watch(catalogue: Catalogue, training: Training, others: Sequence[Training]) -> None:
     """Draw it, again and again as long as the page is open; only files are read, and only what is new of them."""
-    busy = state_of(training.path).alive
-    st.fragment(_live, run_every=EVERY if busy else _IDLE)(catalogue, training, others, busy)
-
-
-def _live(catalogue: Catalogue, training: Training, others: Sequence[Training], busy: bool) -> None:
     state = state_of(training.path)
-    if state.alive != busy:
-        st.rerun()
+    st.fragment(_live, run_every=EVERY if state.alive else _IDLE)(catalogue, training, others, state.kind)
+
+
+def _live(catalogue: Catalogue, training: Training, others: Sequence[Training], kind: str) -> None:
+    state = state_of(training.path)
+    if state.kind != kind:
+        st.rerun()  # the list says it too
     course, trouble = followed(training)
     _head(catalogue, training, state, course)
     if trouble:
@@ -169,15 +176,16 @@ def _pictures(training: Training) -> None:
         step = st.select_slider("Step", steps, key=key, format_func=lambda step: f"{step:,}")
     else:
         step = steps[0]
+    left, right = st.columns([1.6, 1], gap="medium")
     try:
         data = found[step].read_bytes()
-        st.image(data, width=_width(data), output_format="PNG")
+        left.image(data, width=_width(data), output_format="PNG")
     except (OSError, ValueError):
         quiet("This picture cannot be read: it has been deleted or damaged.")
         return
-    quiet(f"Step {step:,}. Each row is one held-out healthy scan: as it is, as the model answers, and the map of what"
-          " it finds unusual (brightest where it is most). A method lacks the columns that it has no answer for; a"
-          " generator's own images stand below.")  # fmt: skip
+    with right:
+        for told in _LEGEND:
+            quiet(told)
 
 
 def _width(data: bytes) -> int:
@@ -188,7 +196,7 @@ def _width(data: bytes) -> int:
 
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
-    return max(1, int(width * min(900 / width, _MOST_PLOT / height)))
+    return max(1, int(width * min(640 / width, _MOST_PLOT / height)))
 
 
 def _listed(folder: Path) -> list[Path]:

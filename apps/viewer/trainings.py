@@ -54,7 +54,7 @@ class State:
 
 
 def trainings(catalogue: Catalogue, files: Sequence[CohortFile]) -> list[Training]:
-    """Runs of the folder, then what was started and has no folder yet."""
+    """Runs of the folder and what was started and has no folder yet; the latest to move comes first."""
     runs = [Training(run.id, run.name, run.path, run.method) for run in catalogue.runs()]
     known = {run.path for run in runs}
     parents = dict.fromkeys([catalogue.folder, *(f.path.parent for f in files), *(path.parent for path in known)])
@@ -63,16 +63,26 @@ def trainings(catalogue: Catalogue, files: Sequence[CohortFile]) -> list[Trainin
             path = parent / place.parent.name
             if path not in known:
                 runs.append(Training(catalogue.id_of("run", path), path.relative_to(catalogue.folder).as_posix(), path))
-    return runs
+    return sorted(runs, key=lambda run: -_moved(run.path))
+
+
+def _moved(path: Path) -> float:
+    """When a training last began or ended, seconds since 1970."""
+    times = [Process(path).began]
+    try:
+        times.append((path / "run.json").stat().st_mtime)
+    except OSError:
+        pass  # no folder yet, or none any more
+    return max(times)
 
 
 def settings_of(path: Path) -> dict[str, Any]:
-    """config.yaml of a run as a tree; {} where it is absent or damaged."""
+    """config.yaml of a run as a tree; {} where it is absent, damaged or cut short: it always holds every section."""
     try:
         tree = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return tree if isinstance(tree, dict) else {}
+    return tree if isinstance(tree, dict) and {"method", "data", "train", "detect"} <= tree.keys() else {}
 
 
 def steps_of(path: Path) -> int | None:
