@@ -64,11 +64,9 @@ def _mask(order: Order) -> Volume:
 def exact_types(voxels: NDArray[np.float32], extent: tuple[float, float]) -> list[str]:
     """Types that may hold all values exactly, the smallest first; float32 always does."""
     fitting = [t for t in _TYPES if np.iinfo(t).min <= extent[0] and extent[1] <= np.iinfo(t).max]
-    if fitting and bool(
-        (sample := _sample(voxels)).astype(fitting[0]).astype(np.float32).tobytes() == sample.tobytes()
-    ):
-        return [fitting[0], "<f4"]
-    return ["<f4"]
+    sample = _sample(voxels)
+    whole = bool(fitting) and np.array_equal(sample.astype(fitting[0]), sample)
+    return [fitting[0], "<f4"] if whole else ["<f4"]
 
 
 def _written(voxels: NDArray[np.float32], extent: tuple[float, float], order: Order) -> str:
