@@ -1,97 +1,21 @@
-"""The Anomalies page: a scan with its map, its score in words, its areas, and what is said where one is missing."""
+"""The Anomalies page: a scan with its map, its score in words, its areas, its report, and what can be saved."""
+# ruff: noqa: F811  (a fixture is imported, and a parameter has its name)
 
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from anomaly_pages import draw, entered, folder, made, said, sent  # noqa: F401  (fixtures)
 from streamlit.testing.v1 import AppTest
 from tiny_run import make_cohort, make_run
 
-from apps.viewer import component, indexing
 from apps.viewer.anomalies import Shelf, scans_of
 from apps.viewer.anomalies_map import Map
 from apps.viewer.catalogue import Catalogue
-from apps.viewer.house import Settings, house, open_house
-from medudl import api
-from medudl.tasks.calibrate import calibrate
-
-Draw = Callable[..., AppTest]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scans, a run, its maps of the test scans and a report."""
-    folder = tmp_path_factory.mktemp("anomalies") / "viewed"
-    run = make_run(folder / "run", make_cohort(folder / "scans"))
-    calibrate(run)
-    api.detect(run.path, folder / "scans" / "cohort.csv", folder / "maps", split="test", progress=False)
-    api.evaluate(run.path, folder / "scans" / "cohort.csv", out=folder / "report", progress=False)
-    return folder
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    shutil.copytree(made, tmp_path / "viewed")
-    return tmp_path / "viewed"
-
-
-@pytest.fixture
-def entered() -> Iterator[Callable[..., None]]:
-    """entered(folder) makes a viewer of it; its workers end with the test."""
-    houses = []
-    yield lambda folder, **options: houses.append(open_house(Settings(folder=folder, **options)))
-    for one in houses:
-        one.store.close()
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
-    """What the component was last told: a real one needs a browser."""
-    told: list[dict] = []
-
-    def mount(**arguments: object) -> dict:
-        told.append(dict(arguments["data"]))  # type: ignore[call-overload]
-        return {}
-
-    monkeypatch.setattr(component, "_mount", lambda: mount)
-    return told
-
-
-@pytest.fixture
-def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[dict], entered) -> Draw:
-    """draw(folder, private=True, **query) -> the page of a viewer of this folder."""
-    monkeypatch.setattr(indexing.tempfile, "gettempdir", lambda: str(tmp_path))
-
-    def script() -> None:
-        from apps.viewer.pages.anomalies import page
-
-        page()
-
-    def page(folder: Path, private: bool = True, **query: str) -> AppTest:
-        entered(folder, private=private)
-        app = AppTest.from_function(script, default_timeout=60)
-        for name, value in query.items():
-            app.query_params[name] = value
-        return app.run()
-
-    return page
-
-
-def said(app: AppTest) -> str:
-    """Every word on the page."""
-    assert not app.exception, app.exception
-    words = []
-    for block in app.main:
-        value = getattr(block, "value", None)
-        words.append(str(value) if value is not None else "")
-        words.append(str(getattr(getattr(block, "proto", None), "body", "")))
-    return "\n".join(words)
+from apps.viewer.house import house
 
 
 def box(app: AppTest, label: str):
@@ -220,77 +144,6 @@ def test_no_path_and_no_file_name_on_the_page_or_in_the_browser(made, draw, sent
     words = said(draw(made)) + json.dumps(sent[-1])
     for secret in (str(made), made.parent.name, ".nii", "cohort.csv"):
         assert secret not in words, secret
-
-
-def gone(*paths: Path) -> None:
-    for path in paths:
-        path.unlink()
-
-
-def cut(*paths: Path) -> None:
-    for path in paths:
-        path.write_bytes(path.read_bytes()[:150])
-
-
-@pytest.mark.parametrize(
-    ("harm", "pattern", "words"),
-    [
-        (gone, "maps/scores.csv", "Look for unusual areas with"),
-        (cut, "maps/scores.csv", "cannot be read: the file is damaged or still being written"),
-        (gone, "maps/*_anomaly.nii.gz", "The map of this scan is gone"),
-        (cut, "maps/*_anomaly.nii.gz", "This scan cannot be shown"),
-        (gone, "run/calibration.json", "This scan: "),
-        (cut, "run/calibration.json", "This scan: "),
-        (gone, "run/run.json", "This scan: "),
-        (cut, "run/run.json", "This scan: "),
-        (cut, "run/config.yaml", "This scan: "),
-        (gone, "scans/*.nii.gz", "The scan itself cannot be shown"),
-        (cut, "scans/cohort.csv", "This scan: "),
-        (gone, "maps/*_expected.nii.gz", "This scan: "),
-        (gone, "maps/*.json", "This scan: "),
-        (cut, "maps/*.json", "This scan: "),
-        (cut, "report/report.json", "A report in this folder cannot be read"),
-    ],
-)
-def test_whatever_is_gone_or_cut_there_is_a_sentence(folder, draw, harm, pattern, words):
-    harm(*folder.glob(pattern))
-    found = said(draw(folder))
-    assert words in found and "Traceback" not in found
-
-
-def test_a_map_that_goes_while_the_page_is_open(folder, draw):
-    app = draw(folder)
-    shutil.rmtree(folder / "maps")
-    app.run()
-    words = said(app)
-    assert "Look for unusual areas with" in words
-
-
-def test_scans_that_lie_elsewhere_are_not_shown(folder, tmp_path, draw, sent):
-    shutil.move(folder / "scans", tmp_path / "elsewhere")
-    words = said(draw(folder))
-    assert "stands in no table" in words or "cannot be shown" in words
-    assert [series["role"] for series in sent[-1]["series"]] == ["expected", "anomaly"]
-
-
-@pytest.mark.parametrize("way", ["../maps/", "x/../../maps/", "/"])
-def test_a_table_cannot_lead_out_of_its_folder(folder, draw, sent, way):
-    (folder / "maps" / "x").mkdir()
-    scores = folder / "maps" / "scores.csv"
-    name = next(folder.glob("maps/*_anomaly.nii.gz")).name
-    scores.write_text(scores.read_text().replace(name, f"{way}{name}"))
-    catalogue = Catalogue(folder)
-    assert any(scan.map is None for scan in scans_of(catalogue.outputs()[0]))
-    said(draw(folder))
-
-
-def test_a_link_to_the_map_outside_is_refused(folder, tmp_path, draw):
-    scan = scans_of(Catalogue(folder).outputs()[0])[0]
-    shutil.copy(scan.map, tmp_path / "stolen.nii.gz")
-    scan.map.unlink()
-    scan.map.symlink_to(tmp_path / "stolen.nii.gz")
-    words = said(draw(folder))
-    assert "outside the folder" in words and str(tmp_path) not in words
 
 
 def test_a_scan_that_could_not_be_scored_says_why(folder, draw):

@@ -6,6 +6,7 @@ import { nifti, reduceGently } from "./reduce.js";
 
 const LIMIT = 128; // voxels a side: what software rendering turns in good time
 const THROUGH = 0.35; // opacity of the series where a map lies in it: what is inside must be seen from outside
+const MAP_COLOURS = "warm"; // bright from the threshold on: the dark end of "hot" is lost inside a volume
 const SETTLE = 250; // ms without a change before colours are computed anew
 const SOURCE = "/asset/vendor/niivue.js";
 let library = null;
@@ -103,7 +104,7 @@ class Pane3d {
     this.empty(nv);
     const { NVImage } = await load();
     for (const [n, image] of images.entries()) {
-      nv.addVolume(await NVImage.new(nifti(image), n ? "map.nii" : "series.nii", n ? "hot" : "gray", 1, null, 0, 1));
+      nv.addVolume(await NVImage.new(nifti(image), n ? "map.nii" : "series.nii", n ? MAP_COLOURS : "gray", 1, null, 0, 1));
     }
     this.over = images.length > 1;
     if (this.over) {
