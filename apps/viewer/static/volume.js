@@ -19,6 +19,7 @@ export class Volume {
   constructor(about) {
     this.about = about;
     this.meta = null;
+    this.shape = [0, 0, 0];
     this.data = null;
     this.loaded = 0; // share of the whole, 0 .. 1
     this.received = 0; // bytes of the stream
