@@ -18,7 +18,8 @@ from apps.viewer.house import house
 from apps.viewer.lookup import inside
 from apps.viewer.process import Process
 from apps.viewer.theme import quiet
-from apps.viewer.words import count, faceless, sentence
+from apps.viewer.train_words import safe
+from apps.viewer.words import Names, count, sentence
 from medudl.api import shipped
 from medudl.config import Config, read_config
 from medudl.data.identity import safe_name
@@ -96,7 +97,7 @@ def start_form(catalogue: Catalogue, files: Sequence[CohortFile]) -> Path | None
     try:
         settings = read_config(known[config])
     except UserError as error:
-        st.error(sentence(_safe(str(error))))
+        st.error(sentence(safe(str(error))))
         return None
     with left:
         contrasts = _contrasts(file, settings)
@@ -118,7 +119,7 @@ def _start(run: Path, arguments: list[str], folder: Path) -> Path | None:
     try:
         Process(run).start(arguments, folder)
     except (UserError, OSError) as error:
-        st.error(sentence(_safe(str(error))) if isinstance(error, UserError) else "It could not be started.")
+        st.error(sentence(safe(str(error))) if isinstance(error, UserError) else "It could not be started.")
         return None
     return run
 
@@ -157,8 +158,6 @@ def _left_out(file: CohortFile) -> str:
 
 def house_shows_names(file: CohortFile) -> bool:
     """Whether patients of this table may be named on the screen: not where names were guessed from files."""
-    from apps.viewer.words import Names
-
     private = house().settings.private
     return not (private and Names(file.cohort, private, file.rows).guessed)
 
@@ -175,6 +174,12 @@ def _settings(config: str, settings: Config) -> list[str]:
                                 format_func=_DEVICES.__getitem__, key=f"train-device-{config}")  # fmt: skip
     pairs: list[tuple[str, Any, Any]] = [("steps", steps, train.steps), ("batch_size", batch, train.batch_size),
                                          ("device", device, train.device)]  # fmt: skip
+    if steps != train.steps:  # a short training is to be seen too: four validations and pictures at least
+        often = max(1, int(steps) // 4)
+        pairs += [
+            (name, min(often, usual), usual)
+            for name, usual in (("validate_every", train.validate_every), ("sample_every", train.sample_every))
+        ]
     return [f"train.{name}={now}" for name, now, usual in pairs if now != usual]
 
 
@@ -197,7 +202,7 @@ def _plan(path: Path, order: Order, file: CohortFile) -> str:
     try:
         told = _scans(path, path.stat().st_mtime_ns, order, file.path, file.path.stat().st_mtime_ns)
     except (UserError, OSError) as error:
-        fault = sentence(_safe(str(error))) if isinstance(error, UserError) else "Its files cannot be read any more."
+        fault = sentence(safe(str(error))) if isinstance(error, UserError) else "Its files cannot be read any more."
         st.error(fault)
         return fault
     quiet(told)
@@ -219,10 +224,6 @@ def _scans(config: Path, changed: int, order: Order, cohort: Path, written: int)
     return told + (
         f" {count(len(plan.notes), 'note')} on scans left out will stand under Output." if plan.notes else ""
     )
-
-
-def _safe(text: str) -> str:
-    return faceless(text) if house().settings.private else text
 
 
 def _relative(path: Path, folder: Path) -> str:

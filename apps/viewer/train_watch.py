@@ -12,12 +12,12 @@ from apps.viewer import curves
 from apps.viewer.alarms import alarms
 from apps.viewer.catalogue import Catalogue
 from apps.viewer.config_diff import difference
-from apps.viewer.house import house
 from apps.viewer.process import Process
 from apps.viewer.theme import quiet
 from apps.viewer.train_start import command, resume_arguments
+from apps.viewer.train_words import safe, shown
 from apps.viewer.trainings import State, Training, duration, settings_of, speed, state_of, steps_of
-from apps.viewer.words import count, faceless, sentence
+from apps.viewer.words import count, sentence
 from medudl.errors import UserError
 from medudl.training.course import Course
 
@@ -91,7 +91,7 @@ def monitor(course: Course) -> str:
 def _head(catalogue: Catalogue, training: Training, state: State, course: Course) -> None:
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
-        st.markdown(f"**{_plain(training.name)}** &nbsp; {_plain(_safe(state.told))}")
+        st.markdown(f"**{_plain(training.name)}** &nbsp; {_plain(safe(state.told, training.path))}")
     with right:
         _buttons(catalogue, training, state)
     total = steps_of(training.path)
@@ -132,7 +132,7 @@ def _buttons(catalogue: Catalogue, training: Training, state: State) -> None:
             st.query_params.clear()
             st.rerun()
     except UserError as error:
-        st.error(sentence(_safe(str(error))))
+        st.error(sentence(safe(str(error), training.path)))
 
 
 def _curves(training: Training, course: Course, others: Sequence[Training]) -> None:
@@ -166,7 +166,7 @@ def _height(course: Course) -> int:
 def _pictures(training: Training) -> None:
     found = {int(m[1]): p for p in _listed(training.path / "samples") if (m := _PICTURE.fullmatch(p.name))}
     if not found:
-        quiet("No pictures yet: the first is made after the number of steps that the settings say (sample_every).")
+        quiet(_no_pictures(training))
         return
     steps = sorted(found)
     key = f"train-picture-{training.id}"
@@ -188,6 +188,16 @@ def _pictures(training: Training) -> None:
             quiet(told)
 
 
+def _no_pictures(training: Training) -> str:
+    train = settings_of(training.path).get("train")
+    every, steps = (train.get("sample_every"), train.get("steps")) if isinstance(train, dict) else (None, None)
+    if not isinstance(every, int) or not isinstance(steps, int):
+        return "No pictures yet."
+    if every > steps:
+        return f"No pictures: they are made every {every:,} steps, and this training has {steps:,} (sample_every)."
+    return f"No pictures yet: the first is made at step {every:,}."
+
+
 def _width(data: bytes) -> int:
     """As large as fits, pixels kept square."""
     import io
@@ -207,7 +217,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _settings(training: Training, others: Sequence[Training]) -> None:
-    own = settings_of(training.path)
+    own = shown(settings_of(training.path))
     if not own:
         quiet("The settings of this training cannot be read: config.yaml is absent or damaged.")
         return
@@ -216,7 +226,7 @@ def _settings(training: Training, others: Sequence[Training]) -> None:
     else:
         other = st.selectbox("Compared with", others, format_func=lambda other: other.name,
                              key=f"train-other-{training.id}")  # fmt: skip
-        rows = difference(own, settings_of(other.path))
+        rows = difference(own, shown(settings_of(other.path)))
         quiet(
             f"{count(len(rows), 'setting')} differ{'s' if len(rows) == 1 else ''}." if rows else "No setting differs."
         )
@@ -230,7 +240,7 @@ def _settings(training: Training, others: Sequence[Training]) -> None:
 
 
 def _output(training: Training, catalogue: Catalogue) -> None:
-    said = [_safe(line) for line in Process(training.path).output()]
+    said = [safe(line, training.path) for line in Process(training.path).output()]
     if said:
         st.code("\n".join(said), language=None, height=400, wrap_lines=True)
     else:
@@ -238,10 +248,6 @@ def _output(training: Training, catalogue: Catalogue) -> None:
     if training.method:
         quiet("To let it go on in a terminal, in the opened folder:")
         st.code(command(resume_arguments(training.path, catalogue.folder)), language="bash", wrap_lines=True)
-
-
-def _safe(text: str) -> str:
-    return faceless(text) if house().settings.private else text
 
 
 def _plain(text: str) -> str:

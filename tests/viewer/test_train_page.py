@@ -178,11 +178,12 @@ def test_scans_without_a_part_to_validate_on(draw: Draw, tmp_path: Path) -> None
 def test_settings_become_overrides(draw: Draw, folder: Path) -> None:
     app = draw(folder)
     app.selectbox(key="train-config").select("tiny.yaml").run()
-    app.number_input(key="train-steps-tiny.yaml").set_value(7).run()
+    app.number_input(key="train-steps-tiny.yaml").set_value(40).run()
     app.selectbox(key="train-device-tiny.yaml").select("cuda").run()
     app.multiselect[0].set_value(["FLAIR"]).run()
-    told = "-o tiny-1 --set 'data.channels=[FLAIR]' --set train.steps=7 --set train.device=cuda"
+    told = "-o tiny-1 --set 'data.channels=[FLAIR]' --set train.steps=40 --set train.device=cuda"
     assert told in text(app), text(app)
+    assert "--set train.validate_every=10 --set train.sample_every=10" in text(app), "so that there is something to see"
 
 
 @pytest.fixture
@@ -255,6 +256,33 @@ def test_settings_that_differ(draw: Draw, watched: Path) -> None:
     app.run()
     (table,) = app.dataframe
     assert table.value.to_numpy().tolist() == [["Steps", "train.steps", "10000", "77"]]
+
+
+def test_guessed_names_and_places_stay_off_the_screen(draw: Draw, watched: Path) -> None:
+    run, process = watched / "run", Process(watched / "run")
+    meta = {"version": 1, "readings": {"the file": 17}}
+    (run / "cohort.json").write_text(json.dumps(meta))
+    tree = yaml.safe_load((run / "config.yaml").read_text())
+    tree["data"]["cache"] = "/disk/miller"
+    (run / "config.yaml").write_text(yaml.safe_dump(tree))
+    process.place.mkdir(parents=True)
+    (process.place / "output.txt").write_text("medudl: critic: loss is infinite at step 7, on s00, s01/0\n")
+    for view in ("Curves", "Output", "Settings"):
+        for private in (True, False):
+            app = draw(watched, private=private, run=run_id(watched, "run"))
+            app.session_state["train-view"] = view
+            said = text(app.run())
+            assert ("s00" in said) is not private, said
+            assert "infinite at step 7" in said
+            if view == "Settings":
+                assert ("miller" in said) is not private
+
+
+def test_no_pictures_yet(draw: Draw, watched: Path) -> None:
+    shutil.rmtree(watched / "run" / "samples")
+    app = draw(watched, run=run_id(watched, "run"))
+    app.session_state["train-view"] = "Pictures"
+    assert "the first is made at step 1,000" in text(app.run())
 
 
 def test_alarms_are_shown(draw: Draw, watched: Path) -> None:
