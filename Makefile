@@ -35,7 +35,7 @@ wheel: viewer
 
 demo: viewer
 	$(BIN)/medudl demo --out $(OUT) $(if $(DATA),--data "$(DATA)")
-	$(if $(filter 0,$(VIEW)),,$(BIN)/medudl view $(OUT))
+	$(if $(filter 0,$(VIEW)),,$(BIN)/medudl view $(OUT) $(if $(DATA),--also "$(DATA)"))
 
 test: viewer
 	$(ONE) $(BIN)/pytest -n 2 --dist worksteal

@@ -139,6 +139,7 @@ def evaluate(
 def view(
     folder: str | Path = ".",
     *,
+    also: Sequence[str | Path] = (),
     port: int | None = None,
     host: str = "127.0.0.1",
     browser: bool = True,
@@ -150,14 +151,15 @@ def view(
 ) -> int:
     """Show scans, runs and maps below `folder` in the browser; blocks until the viewer is stopped.
 
-    port: 8501, or the next free one, where none is given. host: others than this machine need a password, from
-    MEDUDL_VIEW_PASSWORD or asked for at the terminal. Returns the exit code of the viewer. Raises UserError: no such
-    folder, port in use, no password, streamlit absent.
+    folder: or a cohort.csv, for the folder it lies in. also: folders whose scans a table in it may point to; that of a
+    cohort.csv given is one. port: 8501, or the next free one, where none is given. host: others than this machine need
+    a password, from MEDUDL_VIEW_PASSWORD or asked for at the terminal. Returns the exit code of the viewer. Raises
+    UserError: no such folder, port in use, no password, streamlit absent.
     """
     from medudl import launch
 
     network = launch.Network(host, tuple(allow_hosts), launch.checked_tls(certificate, key))
     return launch.view(
-        Path(folder), port=port, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
-        apps=shipped("apps"), network=network,
+        launch.Shown.of(Path(folder), [Path(place) for place in also]), port=port, browser=browser,
+        show_identity=show_identity, cache_gb=cache_gb, apps=shipped("apps"), network=network,
     )  # fmt: skip

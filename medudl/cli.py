@@ -131,9 +131,10 @@ def evaluate(
 
 @app.command()
 def view(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Scans, cohorts, runs and maps below it.")] = Path(
-        "."
-    ),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Scans, cohorts, runs and maps below it; or a cohort.csv.")
+    ] = Path("."),
+    also: Annotated[list[Path] | None, typer.Option(help="A further folder whose scans a table may point to.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8501, or the next free one.")] = None,
     host: Annotated[str, typer.Option(help="Others than this machine need a password: 0.0.0.0, a name.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
@@ -147,7 +148,7 @@ def view(
     from medudl import api
 
     code = api.view(
-        folder, port=port, host=host, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
+        folder, also=also or (), port=port, host=host, browser=browser, show_identity=show_identity, cache_gb=cache_gb,
         allow_hosts=allow_host or (), certificate=certificate, key=key,
     )  # fmt: skip
     raise typer.Exit(code)

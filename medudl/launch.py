@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,6 +27,26 @@ _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What is shown: what lies below `folder`; the scans below `also` where a table points to them."""
+
+    folder: Path
+    also: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, folder: Path, also: Sequence[Path]) -> Shown:
+        """Existing, readable folders. A table in the place of the folder stands for its own and that of its scans."""
+        if folder.suffix.lower() == ".csv" and folder.is_file():
+            from medudl.data.cohort import Cohort
+
+            folder, also = folder.parent, (*also, Cohort.read(folder).root)
+        for place in (folder, *also):
+            if not place.is_dir() or not os.access(place, os.R_OK | os.X_OK):
+                raise UserError(f"{show(place)}: no such folder, or not readable; name a folder with scans or runs")
+        return cls(folder.resolve(), tuple(place.resolve() for place in also))
+
+
+@dataclass(frozen=True)
 class Network:
     """Who can reach the viewer. host: where it listens. names: others of this machine. tls: certificate and key."""
 
@@ -35,7 +56,7 @@ class Network:
 
 
 def view(
-    folder: Path,
+    shown: Shown,
     *,
     port: int | None,
     browser: bool,
@@ -44,13 +65,11 @@ def view(
     apps: Path,
     network: Network,
 ) -> int:
-    """Serve `folder` until stopped; the exit code. apps: the folder of the viewer's code.
+    """Serve until stopped; the exit code. apps: the folder of the viewer's code.
 
     Raises UserError as `api.view` says.
     """
     host, tls = network.host, network.tls
-    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
-        raise UserError(f"{show(folder)}: no such folder, or not readable; name a folder with scans, cohorts or runs")
     if importlib.util.find_spec("streamlit") is None:
         raise UserError("the viewer needs streamlit, which is not installed; run `pip install streamlit`")
     password = "" if _loopback(host) else _password(host)
@@ -59,7 +78,8 @@ def view(
         if password and not tls[0]:
             print("medudl: the way to the viewer is not encrypted; give --certificate and --key", file=sys.stderr)
         settings = {
-            "folder": str(folder.resolve()),
+            "folder": str(shown.folder),
+            "also": list(map(str, shown.also)),
             "host": host,
             "port": listening.getsockname()[1],
             "private": not show_identity,

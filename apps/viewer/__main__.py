@@ -15,7 +15,11 @@ def main() -> None:
     """Read the line, serve, and end at once."""
     told = json.loads(_line())
     house, orders = told["settings"], told["orders"]
-    serve(Settings(**{**house, "folder": Path(house["folder"])}), Orders(**{**orders, "hosts": tuple(orders["hosts"])}))
+    also = tuple(map(Path, house["also"]))
+    serve(
+        Settings(**{**house, "folder": Path(house["folder"]), "also": also}),
+        Orders(**{**orders, "hosts": tuple(orders["hosts"])}),
+    )
 
 
 def _line() -> bytes:

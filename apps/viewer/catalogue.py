@@ -68,9 +68,9 @@ class Report:
 class Catalogue:
     """The viewed folder. Half-written files are left out, and `troubles` says so; nothing here raises but source_of."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *also: Path) -> None:
         self.folder = folder
-        self._top = folder.resolve()
+        self._places = [place.resolve() for place in (folder, *also)]
 
     def look(self) -> Look:
         """One bounded look through the folder."""
@@ -141,15 +141,18 @@ class Catalogue:
         return identify("series", file.id, series.series, series.path)
 
     def shows(self, file: CohortFile) -> bool:
-        """Whether the scans of a table lie in the viewed folder."""
-        return inside(file.cohort.root, self._top)
+        """Whether the scans of a table lie where scans may be shown from."""
+        return self._allowed(file.cohort.root)
 
     def _check(self, files: tuple[Path, ...]) -> None:
-        if not all(inside(path, self._top) for path in files):
+        if not all(map(self._allowed, files)):
             raise UserError(
                 "These scans lie outside the opened folder, and nothing outside it is shown;"
-                " start the viewer on a folder that holds both the table and its scans"
+                " start the viewer on the table itself, or name their folder with --also"
             )
+
+    def _allowed(self, path: Path) -> bool:
+        return any(inside(path, place) for place in self._places)
 
     def _name(self, path: Path) -> str:
         below = path.relative_to(self.folder).as_posix()

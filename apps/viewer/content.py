@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 from apps.viewer.order import NAME
@@ -22,8 +23,8 @@ _CHUNK = 1 << 22
 class Contents:
     """SHA-256 of sources, remembered as long as size, time of change and inode of every file stay as they were."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = os.path.realpath(folder) if folder is not None else None
+    def __init__(self, places: Sequence[Path] | None = None) -> None:
+        self._places = [os.path.realpath(folder) for folder in places] if places is not None else None
         self._keys: OrderedDict[Signature, str] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -51,7 +52,7 @@ class Contents:
     def _entry(self, path: Path) -> str:
         real = os.path.realpath(path)
         # Also where a page was wrong: a table may name any file of the machine.
-        if self._folder is not None and os.path.commonpath([real, self._folder]) != self._folder:
+        if self._places is not None and all(os.path.commonpath([real, place]) != place for place in self._places):
             raise UserError(f"{NAME} lies outside the folder that is viewed; start `medudl view` on one that holds it")
         try:
             found = os.stat(real)

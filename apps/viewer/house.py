@@ -13,14 +13,21 @@ from apps.viewer.store import Store
 class Settings:
     """What `medudl view` was told.
 
-    folder: nothing outside it is shown. private: no patient identity on any page. cache_bytes: decoded volumes kept.
+    folder: what is looked through. also: folders whose scans a table in it may point to; nothing else is shown.
+    private: no patient identity on any page. cache_bytes: decoded volumes kept.
     """
 
     folder: Path
+    also: tuple[Path, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8501
     private: bool = True
     cache_bytes: int = 2 << 30
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folder, then those whose scans may be shown beside its own."""
+        return (self.folder, *self.also)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class House:
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "store", Store(self.settings.cache_bytes, self.settings.folder))
+        object.__setattr__(self, "store", Store(self.settings.cache_bytes, self.settings.places))
 
 
 _open: list[House] = []

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -44,13 +44,13 @@ class Held:
 class Store:
     """Holds decoded volumes; at most `limit` bytes of them, those being decoded included.
 
-    folder: files outside it are refused. What was asked for longest ago goes first. Volumes are read-only, and are
-    found by their content: a file that changes is another volume.
+    places: files outside these folders are refused. What was asked for longest ago goes first. Volumes are
+    read-only, and are found by their content: a file that changes is another volume.
     """
 
-    def __init__(self, limit: int, folder: Path | None = None, *, workers: int = 2) -> None:
+    def __init__(self, limit: int, places: Sequence[Path] | None = None, *, workers: int = 2) -> None:
         self.limit = limit
-        self._contents = Contents(folder)
+        self._contents = Contents(places)
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._flights: dict[Signature, Future[Held]] = {}
         self._bytes = 0  # held, still being sent, or promised to a decoder

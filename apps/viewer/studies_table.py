@@ -158,6 +158,6 @@ def _elsewhere(file: CohortFile, names: Names) -> None:
     place = "" if names.private else f" They lie in {file.cohort.root}."
     st.warning(
         "The scans of this table lie outside the opened folder, and nothing outside it is shown." + place + " Start the"
-        " viewer on a folder that holds both: medudl view FOLDER.",
+        f" viewer on the table itself: medudl view {file.name}, or name their folder with --also.",
         icon=":material/folder_off:",
     )

@@ -26,7 +26,7 @@ from medudl.data.identity import safe_name
 from medudl.errors import UserError
 
 _DEVICES = {"auto": "graphics card, if there is one", "cpu": "processor", "cuda": "graphics card"}
-_DEPTH = 3
+_DEPTH = 2  # the folder itself, and the folders in it
 
 
 @dataclass(frozen=True)

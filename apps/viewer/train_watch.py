@@ -14,10 +14,11 @@ from apps.viewer.catalogue import Catalogue
 from apps.viewer.config_diff import difference
 from apps.viewer.process import Process
 from apps.viewer.theme import quiet
-from apps.viewer.train_start import command, resume_arguments
+from apps.viewer.train_start import command, configs, resume_arguments
 from apps.viewer.train_words import safe, shown
 from apps.viewer.trainings import State, Training, duration, settings_of, speed, state_of, steps_of
 from apps.viewer.words import count, sentence
+from medudl.config import read_config
 from medudl.errors import UserError
 from medudl.training.course import Course
 
@@ -58,7 +59,7 @@ def _live(catalogue: Catalogue, training: Training, others: Sequence[Training], 
     if view == "Pictures":
         _pictures(training)
     elif view == "Settings":
-        _settings(training, others)
+        _settings(training, others, catalogue.folder)
     elif view == "Output":
         _output(training, catalogue)
     else:
@@ -216,27 +217,34 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _settings(training: Training, others: Sequence[Training]) -> None:
+def _settings(training: Training, others: Sequence[Training], folder: Path) -> None:
     own = shown(settings_of(training.path))
     if not own:
         quiet("The settings of this training cannot be read: config.yaml is absent or damaged.")
         return
-    if not others:
-        quiet("There is no other training to compare with.")
-    else:
-        other = st.selectbox("Compared with", others, format_func=lambda other: other.name,
-                             key=f"train-other-{training.id}")  # fmt: skip
-        rows = difference(own, shown(settings_of(other.path)))
-        quiet(
-            f"{count(len(rows), 'setting')} differ{'s' if len(rows) == 1 else ''}." if rows else "No setting differs."
-        )
-        if rows:
-            columns = ("Setting", "Name in the file", training.name, other.name)
-            st.dataframe([dict(zip(columns, row, strict=True)) for row in rows], hide_index=True)
+    trainings = {other.name: other for other in others}
+    files = {f"settings of {name}": path for name, path in configs(folder).items() if path.parent != training.path}
+    name = st.selectbox("Compared with", [*trainings, *files], key=f"train-other-{training.id}")
+    try:
+        # A file of settings leaves out what is as usual; a run's holds everything.
+        known = trainings.get(name)
+        two = settings_of(known.path) if known else read_config(files[name]).model_dump(mode="json")
+    except UserError as error:
+        st.error(sentence(safe(str(error))))
+        two = {}
+    if two:
+        _differences(difference(own, shown(two)), training.name, name)
     with st.expander("All settings of this training"):
         import yaml
 
         st.code(yaml.safe_dump(own, sort_keys=False, allow_unicode=True), language="yaml", height=360)
+
+
+def _differences(rows: Sequence[tuple[str, str, str, str]], one: str, two: str) -> None:
+    quiet(f"{count(len(rows), 'setting')} differ{'s' if len(rows) == 1 else ''}." if rows else "No setting differs.")
+    if rows:
+        columns = ("Setting", "Name in the file", one, two)
+        st.dataframe([dict(zip(columns, row, strict=True)) for row in rows], hide_index=True)
 
 
 def _output(training: Training, catalogue: Catalogue) -> None:

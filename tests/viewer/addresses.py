@@ -3,6 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from playwright.sync_api import Page, TimeoutError
+
 from apps.viewer.catalogue import Catalogue
 from apps.viewer.links import study_id
 
@@ -23,3 +25,16 @@ def volume_id(folder: Path, path: str) -> str:
     (file,) = catalogue.cohorts()
     (row,) = (row for row in file.cohort.series() if row.path == path)
     return catalogue.source_of(file, row).id
+
+
+def open_row(page: Page, row: int = 0) -> None:
+    """Click on a row of the table, again where the table was not ready to be clicked on yet."""
+    table = page.get_by_test_id("stDataFrame")
+    for _ in range(10):
+        table.click(position={"x": 200, "y": 52 + 30 * row})
+        try:
+            page.wait_for_function("() => window.medudlViewer?.length > 0", timeout=10_000)
+            return
+        except TimeoutError:
+            continue
+    raise AssertionError("no click on the table opens a series")

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from addresses import series_address
+from addresses import open_row, series_address
 from nibabel.affines import apply_affine
 from playwright.sync_api import Page
 from scenes import MARKER, PLAIN, SHAPE, VOXEL, affines, indexed, names_in, write_flair, write_markers
@@ -171,7 +171,7 @@ def test_only_this_viewer_is_asked_and_no_name_is_told(
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
     page.get_by_test_id("stDataFrame").wait_for()
-    page.get_by_test_id("stDataFrame").click(position={"x": 200, "y": 52})
+    open_row(page)
     page.wait_for_function(WHOLE)
     own = address.split("/?")[0]
     assert [url for url in asked if not url.startswith((own, "blob:", "data:"))] == []

@@ -153,6 +153,18 @@ def test_nothing_outside_the_folder_is_a_source(tmp_path: Path) -> None:
         assert "secret" not in str(caught.value)
 
 
+def test_a_folder_named_beside_it_may_be_shown(tmp_path: Path) -> None:
+    outside, inner = tmp_path / "scans", tmp_path / "open"
+    (row, other) = _cohort(outside)
+    inner.mkdir()
+    Cohort.of(outside, [row, other]).write(inner / "cohort.csv")
+    catalogue = Catalogue(inner, outside)
+    (file,) = catalogue.cohorts()
+    assert catalogue.shows(file)
+    assert catalogue.source_of(file, row).files == (outside / row.path,)
+    assert not Catalogue(inner, tmp_path / "scan").shows(file)
+
+
 def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
     outside, inner = tmp_path / "secret", tmp_path / "open"
     (row, _) = _cohort(outside)

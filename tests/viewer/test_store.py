@@ -23,7 +23,7 @@ from medudl.errors import UserError
 def house(tmp_path_factory):
     """One store, for its workers take a second to start."""
     folder = tmp_path_factory.mktemp("folder")
-    store = Store(8 * MB, folder)
+    store = Store(8 * MB, [folder])
     yield store, folder
     store.close()
 

@@ -22,7 +22,7 @@ from medudl.errors import UserError
 def house(tmp_path_factory):
     """One store, for its workers take a second to start."""
     folder = tmp_path_factory.mktemp("folder")
-    store = Store(8 * MB, folder)
+    store = Store(8 * MB, [folder])
     yield store, folder
     store.close()
 
@@ -79,7 +79,7 @@ def made(count: int) -> Held:
 
 
 def test_what_others_took_meanwhile_is_made_room_for(tmp_path):
-    store = Store(100, tmp_path)
+    store = Store(100, [tmp_path])
     for count in (60, 30, 70):
         assert store._keep(made(count)).decoded.bytes == count
         gc.collect()
@@ -90,7 +90,7 @@ def test_what_others_took_meanwhile_is_made_room_for(tmp_path):
 
 def test_when_all_is_being_sent_the_next_one_waits_and_then_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "_WAIT_SECONDS", 0.05)
-    store = Store(100, tmp_path)
+    store = Store(100, [tmp_path])
     sending = store._keep(made(80))
     with pytest.raises(UserError, match="busy with others"):
         store._keep(made(50))
@@ -122,7 +122,7 @@ def test_fifty_studies_in_turn_stay_within_the_limit(tmp_path):
     for n in range(50):
         voxels[0, 0, 0] = n
         sources.append(scan(tmp_path / f"{n}.nii", voxels))
-    store = Store(limit, tmp_path)
+    store = Store(limit, [tmp_path])
     try:
         store.warm()
         store.open(sources[0])

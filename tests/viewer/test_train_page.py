@@ -255,7 +255,19 @@ def test_settings_that_differ(draw: Draw, watched: Path) -> None:
     app.session_state["train-view"] = "Settings"
     app.run()
     (table,) = app.dataframe
+    assert table.value.columns.tolist()[2:] == ["run", "second"]
     assert table.value.to_numpy().tolist() == [["Steps", "train.steps", "10000", "77"]]
+
+
+def test_a_run_beside_a_file_of_settings(draw: Draw, watched: Path) -> None:
+    app = draw(watched, run=run_id(watched, "run"))
+    app.session_state["train-view"] = "Settings"
+    app.run()
+    app.selectbox(key=f"train-other-{run_id(watched, 'run')}").select("settings of tiny.yaml").run()
+    (table,) = app.dataframe
+    names = set(table.value["Name in the file"])
+    assert names == {f"train.{n}" for n in ("steps", "batch_size", "device", "validate_every", "checkpoint_every",
+                                            "sample_every")}  # fmt: skip
 
 
 def test_guessed_names_and_places_stay_off_the_screen(draw: Draw, watched: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from medudl import api, launch
+from medudl.data.cohort import Cohort, Series
 from medudl.errors import UserError
 
 
@@ -22,6 +23,16 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "scan.nii").touch()
     with pytest.raises(UserError, match="no such folder"):
         api.view(tmp_path / "scan.nii")
+
+
+def test_a_table_stands_for_its_folder_and_that_of_its_scans(tmp_path):
+    table, scans = tmp_path / "work" / "cohort.csv", tmp_path / "scans"
+    scans.mkdir()
+    Cohort.of(scans, [Series("p0", path="x.nii.gz", format="nifti")]).write(table)
+    assert launch.Shown.of(table, []) == launch.Shown(table.parent, (scans,))
+    assert launch.Shown.of(scans, [table.parent]) == launch.Shown(scans, (table.parent,))
+    with pytest.raises(UserError, match="absent: no such folder"):
+        launch.Shown.of(scans, [tmp_path / "absent"])
 
 
 def test_a_port_in_use_is_named(tmp_path):

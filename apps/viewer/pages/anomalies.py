@@ -20,7 +20,7 @@ _COLUMNS = [2.2, 2.8, 2.6, 0.55, 0.55, 1.25, 1.25]  # of the bar: maps, scan, fi
 
 def page() -> None:
     """Draw the page: nothing there yet, a run that has looked at no scan, or a scan with its map."""
-    catalogue = Catalogue(house().settings.folder)
+    catalogue = Catalogue(*house().settings.places)
     outputs, runs = catalogue.outputs(), [run for run in catalogue.runs() if (run.path / "calibration.json").is_file()]
     if not outputs and not runs:
         _nothing(catalogue)

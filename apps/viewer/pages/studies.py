@@ -19,7 +19,7 @@ def page() -> None:
     """Draw the page: nothing there yet, the table, or the series that the address names."""
     for key in [key for key in st.session_state if str(key).startswith(_KEPT)]:
         st.session_state[key] = st.session_state[key]
-    catalogue = Catalogue(house().settings.folder)
+    catalogue = Catalogue(*house().settings.places)
     files = catalogue.cohorts()
     for trouble in catalogue.troubles():
         st.warning(trouble, icon=":material/warning:")

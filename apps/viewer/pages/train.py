@@ -21,7 +21,7 @@ _SHORT = {
 
 def page() -> None:
     """Draw the page: the list of trainings, and the chosen one or the form for a new one."""
-    catalogue = Catalogue(house().settings.folder)
+    catalogue = Catalogue(*house().settings.places)
     files = [file for file in catalogue.cohorts() if catalogue.shows(file)]
     known = trainings(catalogue, files)
     if not known and not files:
