@@ -231,8 +231,10 @@ def _settings(training: Training, others: Sequence[Training], folder: Path) -> N
         two = settings_of(known.path) if known else read_config(files[name]).model_dump(mode="json")
     except UserError as error:
         st.error(sentence(safe(str(error))))
-        two = {}
-    if two:
+        return
+    if not two:
+        quiet("The settings of the other training cannot be read: its config.yaml is absent or damaged.")
+    else:
         _differences(difference(own, shown(two)), training.name, name)
     with st.expander("All settings of this training"):
         import yaml
