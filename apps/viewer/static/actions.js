@@ -25,10 +25,10 @@ function moving(viewer, add) {
   add({ key: "PageDown", help: "10 slices back", run: step(-10), group });
   add({ key: "Home", help: "first slice", run: ready(() => viewer.end(viewer.plane, false)), group });
   add({ key: "End", help: "last slice", run: ready(() => viewer.end(viewer.plane, true)), group });
-  add({ key: "c", help: "film of all slices, again and again", run: () => viewer.cine.toggle(true), group });
-  add({ key: "C", label: "Shift c", help: "film of all slices, once", run: () => viewer.cine.toggle(false), group });
-  add({ key: ".", help: "faster film", run: () => viewer.cine.faster(1), group });
-  add({ key: ",", help: "slower film", run: () => viewer.cine.faster(-1), group });
+  add({ key: "c", help: "cine: all slices, again and again", run: () => viewer.cine.toggle(true), group });
+  add({ key: "C", label: "Shift c", help: "cine: all slices, once", run: () => viewer.cine.toggle(false), group });
+  add({ key: ".", help: "faster cine", run: () => viewer.cine.faster(1), group });
+  add({ key: ",", help: "slower cine", run: () => viewer.cine.faster(-1), group });
   add({ key: "Tab", help: "next plane is the active one", run: () => viewer.setPlane(after(PLANE_NAMES, viewer.plane)), group });
 }
 

@@ -1,4 +1,4 @@
-/** Slices as a film. */
+/** Cine: slices one after the other. */
 
 export const SPEEDS = [2, 5, 10, 15, 25]; // slices a second
 
@@ -29,7 +29,7 @@ export class Cine {
   run() {
     clearInterval(this.timer);
     this.timer = setInterval(() => this.next(), 1000 / this.speed);
-    this.viewer.status(`Film: ${this.speed} slices a second${this.loop ? ", again and again" : ", once"} (. faster, , slower)`);
+    this.viewer.status(`Cine: ${this.speed} slices a second${this.loop ? ", again and again" : ", once"} (. faster, , slower)`);
   }
 
   next() {
@@ -49,7 +49,7 @@ export class Cine {
     if (this.running) {
       this.run();
     } else {
-      this.viewer.status(`Film speed: ${this.speed} slices a second`);
+      this.viewer.status(`Cine: ${this.speed} slices a second`);
     }
   }
 

@@ -2,7 +2,7 @@
 
 const STOPS = {
   gray: [[0, 0, 0], [255, 255, 255]],
-  hot: [[40, 0, 0], [230, 20, 0], [255, 150, 0], [255, 240, 90], [255, 255, 255]],
+  hot: [[40, 0, 0], [230, 20, 0], [255, 150, 0], [255, 235, 60]], // no white: it would be lost on a bright lesion
   cool: [[0, 40, 90], [0, 130, 220], [60, 210, 255], [220, 250, 255]],
   viridis: [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]],
   red: [[255, 60, 60], [255, 60, 60]],
@@ -46,7 +46,7 @@ export function gradient(name, direction = "to right") {
  *
  * window: { lo, hi, colours: Uint32Array(256) }: colour round(255 * (value - lo) / (hi - lo)), held within 0 .. 255.
  * layers, bottom first: { values, threshold, lo, hi, colours, opacity };
- * a layer colours the pixels whose value is at least its threshold.
+ * a layer colours the pixels whose value is above its threshold, as an unusual area is defined.
  */
 export function paint(values, { lo, hi, colours }, layers, out) {
   const scale = 255 / Math.max(hi - lo, 1e-12);
@@ -65,7 +65,7 @@ function blend({ values, threshold, lo, hi, colours, opacity }, out) {
   const rest = 256 - share;
   for (let p = 0; p < out.length; p += 1) {
     const value = values[p];
-    if (value >= threshold) {
+    if (value > threshold) {
       const at = (value - lo) * scale + 0.5;
       const top = colours[at >= 255 ? 255 : at >= 1 ? at | 0 : 0];
       const low = out[p];

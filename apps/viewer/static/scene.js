@@ -84,9 +84,10 @@ export class Scene {
 
   windowOf(series) {
     const group = this.groupOf(series);
-    if (!this.windows.has(group)) {
-      const leader = this.volumes.findIndex((volume, n) => volume.meta && this.groupOf(n) === group);
-      this.windows.set(group, firstWindow(this.volumes[leader].meta));
+    const leader = this.volumes.findIndex((volume, n) => volume.meta && this.groupOf(n) === group);
+    // Whichever of a group arrives first, its window is the one of its first series, until a reader changes it.
+    if (!this.windows.has(group) || this.windows.get(group).leader > leader) {
+      this.windows.set(group, { ...firstWindow(this.volumes[leader].meta), leader });
     }
     return this.windows.get(group);
   }

@@ -61,7 +61,7 @@ export function fillToolbar(viewer) {
     on: () => viewer.slab, shown: () => !viewer.flat,
     text: () => ({ max: "MIP", mean: "Mean", min: "MinIP" })[viewer.slab] ?? "Slab",
   });
-  bar.add("tools", { label: "Film", title: "All slices as a film", key: "c", run: press("c"), on: () => viewer.cine.running, shown: () => !viewer.flat });
+  bar.add("tools", { label: "Cine", title: "All slices one after the other", key: "c", run: press("c"), on: () => viewer.cine.running, shown: () => !viewer.flat });
   bar.add("view", { label: "Crosshair", title: "Crosshair on or off", key: "x", run: press("x"), on: () => viewer.crosshairShown });
   bar.add("view", { label: "Reset", title: "Zoom, window and slab as at first", key: "r", run: press("r") });
   bar.add("view", {

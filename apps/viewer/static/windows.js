@@ -29,13 +29,17 @@ export function presetsOf({ unit, range, extent }) {
   return [...steps, { key: "0", name: "full range", ...widened(extent[0], extent[1]) }];
 }
 
-/** The window a series opens with: soft tissue for HU, 0 to 1 for a mask, else 1-99 % of what is not background. */
+/**
+ * The window a series opens with: soft tissue for HU (1-99 % where that shows one grey only, as in a lung or a phantom
+ * of air), 0 to 1 for a mask, else 1-99 % of what is not background.
+ */
 export function firstWindow(meta) {
   if (meta.unit === "mask") {
     return widened(0, Math.max(1, meta.extent[1]));
   }
   const { lo, hi } = presetsOf(meta)[0];
-  return { lo, hi };
+  const blank = meta.range[1] <= lo || meta.range[0] >= hi;
+  return blank ? widened(...meta.range) : { lo, hi };
 }
 
 function widened(lo, hi) {

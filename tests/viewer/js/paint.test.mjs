@@ -32,6 +32,9 @@ test("MR opens with 1-99 %, and never with HU", () => {
   assert.deepEqual(w.firstWindow(MR), { lo: 100, hi: 900 });
   assert.deepEqual(w.firstWindow(CT), { lo: -160, hi: 240 });
   assert.equal(w.windowWords(w.firstWindow(CT), CT), "W 400 L 40 (soft tissue)");
+  for (const range of [[-1024, -770], [900, 1400]]) {
+    assert.deepEqual(w.firstWindow({ ...CT, range }), { lo: range[0], hi: range[1] });
+  }
   assert.equal(w.windowWords({ lo: 0, hi: 33 }, MR), "W 33 L 16.5");
   assert.equal(w.presetsOf(MR).at(-1).name, "full range");
 });
@@ -63,9 +66,9 @@ test("an inverted window is the same greys backwards; nothing is black either wa
   assert.deepEqual(inverted, [grey(255), grey(0), BLACK, grey(204)]);
 });
 
-test("an overlay colours from its lower threshold on, mixed by its opacity", () => {
+test("an overlay colours what is above its lower threshold, mixed by its opacity", () => {
   const base = Float32Array.from([100, 100, 100, 100]);
-  const over = Float32Array.from([0.29, 0.3, 0.9, NaN]);
+  const over = Float32Array.from([0.3, 0.31, 0.9, NaN]);
   const out = new Uint32Array(4);
   const layer = { values: over, threshold: Math.fround(0.3), lo: 0.3, hi: 0.9, colours: palette("red"), opacity: 0.25 };
   paint(base, { lo: 0, hi: 255, colours: palette("gray") }, [layer], out);

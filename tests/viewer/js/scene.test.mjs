@@ -57,6 +57,21 @@ test("a parallel series keeps its own pixels, a turned one is laid on the first'
   near(assert, made.gridOf(1, "axial").toMm.map((row) => row[3]), made.gridOf(0, "axial").toMm.map((row, n) => row[3] + [2, 1, 0.5][n]));
 });
 
+test("a group's window is that of its first series, whichever arrives first, until a reader changes it", () => {
+  const { affine } = orientations()[0];
+  const made = scene(volume(affine), volume(affine));
+  made.volumes[1].about = { role: "expected", placed: true };
+  made.volumes[1].meta.range = [0, 70];
+  const late = made.volumes[0].meta;
+  made.volumes[0].meta = null;
+  assert.equal(made.windowOf(1).hi, 70);
+  made.volumes[0].meta = late;
+  assert.equal(made.windowOf(1).hi, 100);
+  assert.equal(made.windowOf(0).hi, 100);
+  made.setWindow(0, { lo: 5, hi: 6 });
+  assert.equal(made.windowOf(1).hi, 6);
+});
+
 test("a slab is told in mm, as thick as whole slices make it", () => {
   const made = scene(volume([[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 3, 0]], [9, 9, 9]));
   const grid = made.gridOf(0, "axial");
