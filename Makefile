@@ -11,7 +11,7 @@ STUDY_OUT ?= study-results
 NIIVUE := apps/viewer/static/vendor/niivue.js
 NPM := apps/viewer/package.json apps/viewer/package-lock.json apps/viewer/.npmrc
 
-.PHONY: demo test check format proofs study bench sample-data viewer wheel clean
+.PHONY: demo test check format proofs study bench sample-data screenshots viewer wheel clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medudl needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -59,6 +59,10 @@ study: $(READY)
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done
+
+# Pictures of the viewer's pages in docs/images, drawn by a real browser.
+screenshots: viewer
+	MEDUDL_SCREENSHOTS=docs/images $(ONE) $(BIN)/pytest tests/viewer/test_browser_pages.py
 
 sample-data: $(READY)
 	$(BIN)/python -m medudl.data.phantom sample_data --sample

@@ -26,7 +26,14 @@ def test_a_config_is_found_by_its_name() -> None:
 
 
 def test_commands_are_functions_of_the_package() -> None:
-    assert medudl.train is api.train and set(medudl.__all__) == {"__version__", "detect", "evaluate", "index", "train", "view"}
+    assert medudl.train is api.train and set(medudl.__all__) == {
+        "__version__",
+        "detect",
+        "evaluate",
+        "index",
+        "train",
+        "view",
+    }
     with pytest.raises(AttributeError):
         medudl.trian  # noqa: B018
 

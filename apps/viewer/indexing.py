@@ -55,7 +55,7 @@ class Indexing:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._state = _private_folder() / identify("indexing", str(self.folder))
+        self._state = private_folder() / identify("indexing", str(self.folder))
 
     def start(self) -> bool:
         """Begin; False where it runs already. Raises UserError where the folder takes no table."""
@@ -126,7 +126,7 @@ class Indexing:
         return job if isinstance(job, dict) else None
 
     def _progress(self) -> Status:
-        for line in reversed(_tail(self._state / "progress.jsonl")):
+        for line in reversed(tail(self._state / "progress.jsonl")):
             try:
                 at = json.loads(line)
             except ValueError:  # a line that is being written
@@ -141,7 +141,7 @@ class Indexing:
             written = 0
         if written >= job["began"]:
             return Status("done")
-        said = [line for line in _tail(self._state / "errors.txt") if line.strip()]
+        said = [line for line in tail(self._state / "errors.txt") if line.strip()]
         told = [line.removeprefix("medudl: ") for line in said if line.startswith("medudl: ")]
         if told:
             return Status("failed", error=told[-1])
@@ -161,7 +161,8 @@ def _check_writable(folder: Path) -> None:
         )
 
 
-def _tail(path: Path) -> list[str]:
+def tail(path: Path) -> list[str]:
+    """The last lines of a file, none where there is no file."""
     try:
         with path.open("rb") as stream:
             stream.seek(0, os.SEEK_END)
@@ -171,7 +172,7 @@ def _tail(path: Path) -> list[str]:
         return []
 
 
-def _private_folder() -> Path:
+def private_folder() -> Path:
     """A folder of this user's alone on the local disk: a lock on a network share may not be one."""
     folder = Path(tempfile.gettempdir()) / f"medudl-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.viewer.catalogue import read_json
-from apps.viewer.indexing import _private_folder, _tail
+from apps.viewer.indexing import private_folder, tail
 from apps.viewer.source import identify
 from medudl.errors import UserError
 
@@ -49,7 +49,7 @@ class Searching:
 
     def __init__(self, run: Path, out: Path) -> None:
         self.run, self.out = run, out
-        self._state = _private_folder() / identify("search", str(out.resolve()))
+        self._state = private_folder() / identify("search", str(out.resolve()))
         self._state.mkdir(exist_ok=True)
 
     def start(self, table: Path, split: str, total: int) -> bool:
@@ -86,7 +86,7 @@ class Searching:
             written = 0.0
         if written >= job["began"]:
             return Status("done")
-        said = [line.strip() for line in _tail(self._state / _LOG) if line.startswith("medudl: ")]
+        said = [line.strip() for line in tail(self._state / _LOG) if line.startswith("medudl: ")]
         return Status("failed", self._made(job["began"]), job["total"],
                       error=said[-1].removeprefix("medudl: ") if said else "")  # fmt: skip
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from addresses import open_row
 from playwright.sync_api import Locator, Page, expect
 
 from medudl import api
@@ -32,17 +33,18 @@ def test_a_raw_folder_is_indexed_a_row_opened_and_two_compared(
     _see(page.locator(ROWS))
     _see(page.get_by_text("8 series, 2 patients"))
 
-    _click(page, 1)
+    open_row(page, 1)
     _see(page.get_by_text("Back to the list"))
-    page.wait_for_function("window.medudlViewer?.length === 1 && window.medudlViewer[0].volumes.length === 1")
+    page.wait_for_function("() => window.medudlViewer?.length === 1 && window.medudlViewer[0].volumes.length === 1")
     assert re.fullmatch(r"\?study=[0-9a-f]{24}&series=[0-9a-f]{24}(&slice=\d+)?", re.sub(r"^[^?]*", "", page.url))
     page.go_back()
     _see(page.locator(ROWS))
 
+    page.wait_for_timeout(1500)  # a table that was just drawn takes no click yet
     for row in (0, 1):
         _click(page, row, x=18)
     page.get_by_text("Compare these 2").click()
-    page.wait_for_function("window.medudlViewer?.at(-1)?.volumes.length === 2")
+    page.wait_for_function("() => window.medudlViewer?.at(-1)?.volumes.length === 2")
     page.get_by_text("Back to the list").click()
     _see(page.locator(ROWS))
     _see(page.get_by_text("Click on a row to open it"))
