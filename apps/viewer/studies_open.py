@@ -28,7 +28,17 @@ def show(catalogue: Catalogue, opened: Opened, names: Names) -> None:
         return
     from apps.viewer.component import Overlay, viewer
 
-    overlays = [Overlay(mask, on=n, colormap="red", opacity=0.45, title="lesion mask") for n, mask in masks]
+    several = len(masks) > 1
+    overlays = [
+        Overlay(
+            mask,
+            on=n,
+            colormap="red",
+            opacity=0.45,
+            title=f"lesion mask on {sources[n].title}" if several else "lesion mask",
+        )
+        for n, mask in masks
+    ]
     layout = "side" if len(sources) > 1 else "planes"
     viewer(sources, overlays=overlays, key="studies", layout=layout, height="calc(100vh - 112px)")
 

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from tiny_run import make_cohort, make_run
 
-from apps.viewer import component, indexing
+from apps.viewer import background, component
 from apps.viewer.house import Settings, open_house
 from medudl import api
 from medudl.tasks.calibrate import calibrate
@@ -59,7 +59,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
 @pytest.fixture
 def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[dict], entered) -> Draw:
     """draw(folder, private=True, **query) -> the page of a viewer of this folder."""
-    monkeypatch.setattr(indexing.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(background.tempfile, "gettempdir", lambda: str(tmp_path))
 
     def script() -> None:
         from apps.viewer.pages.anomalies import page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.viewer import indexing
+from apps.viewer import background
 from apps.viewer.indexing import Indexing, Status
 from medudl.api import shipped
 from medudl.data.cohort import Cohort
@@ -18,7 +18,7 @@ from medudl.errors import UserError
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(background.tempfile, "gettempdir", lambda: str(tmp_path))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def scans(tmp_path: Path) -> Path:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of `medudl index` a process that lives until it is stopped."""
-    monkeypatch.setattr(indexing, "_command", lambda folder: ["sleep", "60"])
+    monkeypatch.setattr(background, "command", lambda arguments: ["sleep", "60"])
 
 
 def _until(job: Indexing, *, seconds: float = 60) -> Status:
@@ -50,7 +50,7 @@ def test_a_folder_is_indexed_into_itself(scans: Path) -> None:
     assert job.start()
     assert _until(job) == Status("done")
     assert len(Cohort.read(scans / "cohort.csv")) == 6
-    lines = (job._state / "progress.jsonl").read_text()
+    lines = (job._process.state / "progress.jsonl").read_text()
     assert '"what": "Reading headers"' in lines and '"what": "Comparing voxels", "done": 6, "total": 6' in lines
 
 
@@ -117,7 +117,7 @@ def test_a_half_written_line_is_passed_by(scans: Path) -> None:
     job = Indexing(scans)
     job.start()
     lines = '{"what": "Reading headers", "done": 3, "total": 6, "seconds": 1.5}\n{"what": "Rea'
-    (job._state / "progress.jsonl").write_text(lines)
+    (job._process.state / "progress.jsonl").write_text(lines)
     status = job.status()
     assert (status.done, status.total, status.left) == (3, 6, 1.5)
     job.cancel()

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from tiny_run import make_cohort, make_run
 
-from apps.viewer import indexing
+from apps.viewer import background
 from apps.viewer.anomalies_search import choices_of, out_of
 from apps.viewer.catalogue import Catalogue
 from apps.viewer.house import Settings, open_house
@@ -22,7 +22,7 @@ SECONDS = 120
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Scans and a run that has looked at none of them."""
-    monkeypatch.setattr(indexing.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(background.tempfile, "gettempdir", lambda: str(tmp_path))
     run = make_run(tmp_path / "viewed" / "run", make_cohort(tmp_path / "viewed" / "scans", healthy=2, sick=2))
     calibrate(run)
     return tmp_path / "viewed"

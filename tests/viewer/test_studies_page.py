@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.viewer import indexing
+from apps.viewer import background, indexing
 from apps.viewer.catalogue import Catalogue, CohortFile
 from apps.viewer.house import Settings, open_house
 from apps.viewer.links import study_id
@@ -34,7 +34,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Draw:
     """draw(folder, private=True, **query) -> the page of a viewer of this folder."""
-    monkeypatch.setattr(indexing.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(background.tempfile, "gettempdir", lambda: str(tmp_path))
 
     def page(folder: Path, private: bool = True, **query: str) -> AppTest:
         open_house(Settings(folder=folder, private=private))
