@@ -48,8 +48,8 @@ class Background:
             began = time.time_ns()
             with (self.state / "said.txt").open("wb") as said:
                 process = subprocess.Popen(
-                    command(arguments), stdin=subprocess.DEVNULL, stdout=said, stderr=said, pass_fds=[lock],
-                    start_new_session=True, env={**os.environ, **(environment or {})},
+                    command(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+                    pass_fds=[lock], start_new_session=True, env={**os.environ, **(environment or {})},
                 )  # fmt: skip
             job = {"pid": process.pid, "began": began, **(about or {})}
             (self.state / "job.json").write_text(json.dumps(job))
