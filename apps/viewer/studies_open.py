@@ -50,7 +50,7 @@ def _bar(catalogue: Catalogue, opened: Opened, names: Names) -> None:
     with back:
         if st.button("Back to the list", icon=":material/arrow_back:", width="stretch"):
             links.leave()
-    with title:
+    with title, st.container(key="title"):
         st.markdown(f"**{_escaped(names.subject(first))}**  :gray[{_escaped(_summary(first))}]")
     with which:
         _switch(catalogue, opened, study, names)

@@ -23,6 +23,7 @@ h3 { padding: 0.2rem 0 0.3rem; font-weight: 600; }
 [data-testid="stElementToolbar"]:has([aria-label="Download as CSV"]) { display: none; }
 .st-key-problems { max-height: calc(100vh - 13rem); overflow: auto; }
 .st-key-problems td:first-child, .st-key-problems td:first-child * { white-space: nowrap; color: #9aa4b0; }
+.st-key-title p { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .quiet { color: #9aa4b0; font-size: 0.86rem; }
 .empty { max-width: 42rem; margin: 16vh auto 0; padding: 0 1rem; color: #b9c2cd; line-height: 1.6; }
 .st-key-middle, .st-key-beginning { max-width: 42rem; margin: 0 auto; padding: 0 1rem; }

@@ -18,7 +18,7 @@ FRAMES = """() => window.medudlViewer.flatMap((viewer) => viewer.panes.filter((p
   return { id: pane.drawn.seriesId, greys: [...greys].filter(([, count]) => count > 4).map(([value]) => value),
            title: pane.title.textContent };
 }))"""
-KEYS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", "x", "o", "r", "Tab", "c", "u"]
+KEYS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", "x", "o", "r", "Tab", "C", "u"]
 
 
 class Reader:

@@ -229,7 +229,9 @@ export class Pane {
       return;
     }
     say(this.windowText, windowWords(viewer.windowOf(this.series), meta) + (viewer.inverted ? " · inverted" : ""));
-    say(this.scaleText, this.mode === "swipe" ? this.secondWords() : (viewer.resampled(this.series, this.plane) ? "resampled on the first series' plane" : ""));
+    const laid = viewer.resampled(this.series, this.plane) ? "resampled on the first series' plane" : "";
+    const words = this.mode === "swipe" ? this.secondWords() : laid;
+    say(this.scaleText, [words, meta.repaired].filter(Boolean).join(" · ")); // voxels that are not the file's own say so
   }
 
   /** The series right of the swipe's line, and its window. */
