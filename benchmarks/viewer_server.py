@@ -1,6 +1,6 @@
 """The viewer's server: a large CT to its last byte, slices for ten readers while others decode, memory over 50 studies.
 
-    python benchmarks/viewer_server.py [--slices 300] [--studies 50]
+    python benchmarks/viewer_server.py [--slices 300] [--studies 50] [--limit-mb 2048]
 
 Scans of noise are made in a temporary folder, the server runs in a process of its own as `medudl view` starts it
 (gate included), and clients ask over loopback. No browser. `meta` is the time from asking for a series that nobody has
@@ -31,7 +31,6 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 ROOT = Path(__file__).parents[1]
-LIMIT = 512 << 20
 READERS, REQUESTS = 10, 100
 TOKEN = "benchmark"
 
@@ -40,15 +39,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--studies", type=int, default=50)
-    parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "SOCKET"), help=argparse.SUPPRESS)
+    parser.add_argument("--limit-mb", type=int, default=2048)
+    parser.add_argument("--serve", nargs=3, metavar=("FOLDER", "SOCKET", "LIMIT"), help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.serve:
-        serve(Path(told.serve[0]), int(told.serve[1]))
+        serve(Path(told.serve[0]), *map(int, told.serve[1:]))
         return
     with tempfile.TemporaryDirectory() as place:
         make_ct(Path(place, "ct"), told.slices)
         make_studies(Path(place), told.studies)
-        measure(Path(place))
+        measure(Path(place), told.limit_mb << 20)
 
 
 def make_ct(folder: Path, slices: int) -> None:
@@ -77,7 +77,7 @@ def make_ct(folder: Path, slices: int) -> None:
 def make_studies(folder: Path, studies: int) -> None:
     noise = np.random.default_rng(1)
     for n in range(studies):
-        voxels = noise.integers(0, 4000, (256, 256, 200), dtype=np.int16)
+        voxels = noise.integers(0, 4000, (256, 256, 400), dtype=np.int16)
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), folder / f"study-{n:02}.nii")
 
 
@@ -88,7 +88,7 @@ def sources(folder: Path) -> list:
     return [ct, *(Source((path,), "nifti") for path in sorted(folder.glob("*.nii")))]
 
 
-def serve(folder: Path, number: int) -> None:
+def serve(folder: Path, number: int, limit: int) -> None:
     from apps.viewer import serve as server
     from apps.viewer.house import Settings, house
 
@@ -101,7 +101,7 @@ def serve(folder: Path, number: int) -> None:
         return offer(gate)
 
     server.build = build
-    server.serve(Settings(folder, port=port, cache_bytes=LIMIT), server.Orders(number, hosts, TOKEN))
+    server.serve(Settings(folder, port=port, cache_bytes=limit), server.Orders(number, hosts, TOKEN))
 
 
 class Client:
@@ -120,12 +120,12 @@ class Client:
         return answer.read(), answer
 
 
-def measure(folder: Path) -> None:
+def measure(folder: Path, limit: int) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     begun = time.perf_counter()
     server = subprocess.Popen(
-        [sys.executable, __file__, "--serve", str(folder), str(listening.fileno())],
+        [sys.executable, __file__, "--serve", str(folder), str(listening.fileno()), str(limit)],
         pass_fds=[listening.fileno()], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
@@ -138,7 +138,7 @@ def measure(folder: Path) -> None:
         ct, *studies = [source.id for source in sources(folder)]
         figures |= opening(client, ct)
         figures |= readers(port, studies)
-        figures |= memory(client, studies, server.pid)
+        figures |= {"memory_limit_mb": limit / 2**20, **memory(client, studies, server.pid)}
     finally:
         server.stdin.close()
         server.wait()
@@ -195,7 +195,7 @@ def memory(client: Client, studies: list[str], pid: int) -> dict[str, float]:
     for id in studies:
         client.get(f"/voxels/{id}/meta")
         peak = max(peak, taken_by(pid))
-    return {"memory_limit_mb": LIMIT / 2**20, "memory_peak_mb": peak / 2**20}
+    return {"memory_peak_mb": peak / 2**20}
 
 
 def taken_by(pid: int) -> float:
