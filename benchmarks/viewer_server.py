@@ -138,7 +138,7 @@ def measure(folder: Path, limit: int) -> None:
         ct, *studies = [source.id for source in sources(folder)]
         figures |= opening(client, ct)
         figures |= readers(port, studies)
-        figures |= {"memory_limit_mb": limit / 2**20, **memory(client, studies, server.pid)}
+        figures |= {"memory_limit_mb": limit / 2**20, **memory(Client(port), studies, server.pid)}
     finally:
         server.stdin.close()
         server.wait()
