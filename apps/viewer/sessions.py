@@ -47,7 +47,7 @@ class Sessions:
 
 
 class Password:
-    """The password that `--host` needs; each failure makes the next try slower, for its address and for all."""
+    """The password that `--host` needs; each failure beyond a few makes the next try of its address wait longer."""
 
     def __init__(self, password: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._salt = secrets.token_bytes(16)
