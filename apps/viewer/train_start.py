@@ -82,7 +82,7 @@ def about(path: Path) -> str:
         if not line.startswith("#"):
             break
         text += line.removeprefix("#").replace("`", "")
-    return sentence(re.split(r"(?<=[.])\s", text.strip(), maxsplit=1)[0])
+    return sentence(re.split(r"(?<=[.])\s+(?=[A-Z])", text.strip(), maxsplit=1)[0])
 
 
 def start_form(catalogue: Catalogue, files: Sequence[CohortFile]) -> Path | None:

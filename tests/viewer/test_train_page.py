@@ -347,6 +347,7 @@ def test_configs_are_named_as_the_command_line_takes_them(folder: Path) -> None:
     finally:
         os.chdir(here)
     assert about(known["demo/denoising_autoencoder"]).startswith("Minutes on two cores") and about(folder / "x") == ""
+    assert about(known["denoising_autoencoder"]).endswith("(Kascenas et al. 2022), for anomaly maps.")
 
 
 def test_the_command_to_go_on() -> None:
