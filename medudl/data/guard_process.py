@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Any
 
+from medudl.data.guard_answers import answer
+
 CHUNK = 64  # items sent at once
 _START = "import sys; sys.path[:] = sys.argv[3:]; from medudl.data.guard_worker import work; work(*sys.argv[1:3])"
 _ONE_THREAD = dict.fromkeys(
@@ -76,7 +78,12 @@ class Worker:
             end = _HEADER.size + _HEADER.unpack_from(self.buffer)[0]
             if len(self.buffer) < end:
                 break
-            replies.append(pickle.loads(memoryview(self.buffer)[_HEADER.size : end]))
+            try:
+                replies.append(answer(memoryview(self.buffer)[_HEADER.size : end]))
+            except pickle.UnpicklingError:
+                self.process.kill()  # it is not itself any more
+                piece = b""
+                break
             del self.buffer[:end]
         self.loaded = self.loaded or bool(replies)
         self.answered += sum(kind != "loaded" for kind, _ in replies)

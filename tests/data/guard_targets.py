@@ -46,3 +46,18 @@ def loaded(_):
     import sys
 
     return [name for name in ("torch", "monai") if name in sys.modules]
+
+
+class _Calls:
+    """What a reader that was taken over might answer: a value that calls something where it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def attack(item):
+    name, how = item
+    return _Calls(name) if how == "attack" else name

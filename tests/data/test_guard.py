@@ -41,6 +41,14 @@ def test_one_bad_item_is_named_and_the_others_go_on(guard, how, words):
     assert "patient" not in str(results[21])
 
 
+def test_an_answer_that_would_call_something_costs_one_item(guard, tmp_path):
+    items = [(str(tmp_path / f"made-{i}"), "attack" if i == 3 else "fine") for i in range(8)]
+    results = list(guard.map(target.attack, items))
+    assert [r for r in results if not isinstance(r, UserError)] == [name for name, how in items if how == "fine"]
+    assert isinstance(results[3], UserError) and "crashed its reader" in str(results[3])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_many_deaths_are_survived(guard):
     items = [(f"file{i}", "die" if i % 7 == 0 else "fine") for i in range(30)]
     results = list(guard.map(target.misbehave, items))
