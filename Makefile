@@ -57,7 +57,7 @@ study: $(READY)
 	@test -n "$(NAME)" || { echo "make study NAME=...: one of $$(ls studies | grep -v -e queue -e __ | sed 's/\.py//' | tr '\n' ' ')"; exit 2; }
 	$(BIN)/python -m studies.$(NAME) --out $(STUDY_OUT)/$(NAME)
 
-bench: $(READY)
+bench: viewer
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done
 
 # Pictures of the viewer's pages in docs/images, drawn by a real browser.

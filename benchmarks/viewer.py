@@ -60,8 +60,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--slices", type=int, default=300)
     told = parser.parse_args()
+    found = chromium_path() or sys.exit("no Chromium on this machine: apt-get install chromium")
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         folder = Path(place)
         write_ct(folder / "ct" / "series", slices=told.slices)
         indexed(folder / "ct")

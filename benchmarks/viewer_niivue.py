@@ -69,13 +69,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--large", type=int, default=3)
     told = parser.parse_args()
+    found = chromium_path() or sys.exit("no Chromium on this machine: apt-get install chromium")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         make(folder)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=place))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
             for name, layers, repeats in (("mr", ["mr", "mask"], told.repeats), ("ct", ["ct"], told.large)):
                 page = browser.new_page(viewport=SCREEN)
                 page.set_default_timeout(600_000)
