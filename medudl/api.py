@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medudl.config import Config, read_config
+from medudl.config import Config, nearest, read_config
 from medudl.errors import UserError
 
 if TYPE_CHECKING:
@@ -101,7 +101,13 @@ def check_method(config: Config) -> None:
     from medudl.tricks import build_tricks
 
     options = {key: value for key, value in config.method.items() if key != "name"}
-    check_options(method_class(str(config.method["name"])), options, "method")
+    cls = method_class(str(config.method["name"]))
+    check_options(cls, options, "method")
+    known = ["mean", "top", "max", *cls.score_names]
+    if config.detect.score not in known:
+        raise UserError(
+            f"detect.score: {config.detect.score} is no score of this method; {nearest(config.detect.score, known)}"
+        )
     build_tricks(config.tricks)
 
 

@@ -155,7 +155,9 @@ class Detect(Settings):
 
     median: int = Field(5, ge=0)  # median filter's width in voxels, in the slice (2-D) or volume (3-D); 0 = off
     erode: int = Field(2, ge=0)  # the foreground is eroded by this many voxels
-    score: Literal["mean", "top", "max"] = "top"  # scan score over the eroded foreground
+    # Scan score: of the map over the eroded foreground (mean, top, max), or one of the method's own by its name
+    # (latent_distance, elbo ...: docs/techniques.md), the mean over the scan's slices.
+    score: str = "top"
     top_percent: float = Field(1.0, gt=0, le=100)  # score: top = mean of this share of the highest voxels
     alpha: float = Field(0.05, gt=0, lt=1)  # false-alarm rate aimed at, per healthy scan
     voxel_percentile: float = Field(99.5, gt=0, lt=100)  # of healthy voxels, for the mask of unusual areas

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from medudl.batch import Batch
+from medudl.errors import UserError
 
-VERBS = ("encode", "reconstruct", "sample", "translate", "classify", "denoise", "anomaly")
+VERBS = ("encode", "decode", "uncertainty", "reconstruct", "sample", "translate", "classify", "denoise", "anomaly")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ class Method(nn.Module, ABC):
     """Base of all methods. A subclass gives `__init__(self, shape, *, options)`, `step`, `validate` and its verbs.
 
     shape: (C, *S) of one image. Verbs (those a method has decide which tasks it is offered):
-    encode(image) -> (B, Z); reconstruct(image) -> image; denoise(image) -> image; sample(count) -> (count, C, *S);
-    translate(image) -> target; classify(image) -> (B, K) logits;
+    encode(image) -> (B, Z), with a gradient; decode(code) -> image;
+    uncertainty(image) -> (B, Z), standard deviation of the code; reconstruct(image) -> image;
+    denoise(image) -> image; sample(count) -> (count, C, *S); translate(image) -> target; classify(image) -> (B, K)
+    logits;
     anomaly(image) -> map (B, 1, *S) >= 0, score (B,).
 
     `step` is called in training mode; `validate` and the verbs in evaluation mode, where they touch no buffer. Images
@@ -53,6 +56,8 @@ class Method(nn.Module, ABC):
 
     dims: ClassVar[tuple[int, ...]] = (2, 3)
     monitor: ClassVar[str] = "loss"  # the name in `validate` whose mean chooses the best checkpoint; lower is better
+    score_names: ClassVar[tuple[str, ...]] = ()  # the keys of `scores`; detect.score may name one of them
+    supervised: ClassVar[bool] = False  # learns from scans with a label, sick ones included, and not from healthy ones
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -79,6 +84,32 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """{name: (B,)} without side effects, `monitor` among the names; equal at every call for equal weights."""
+
+    def scores(self, image: Tensor) -> dict[str, Tensor]:
+        """{name: (B,)} for each of `score_names`: how unusual each image is by other measures than its map.
+
+        Higher is more unusual. Called like the verbs.
+        """
+        return {}
+
+    def settle(self, batches: Iterable[Batch]) -> None:
+        """Called once when training has ended, with the best weights, in eval mode and without gradients.
+
+        For what is measured on the training images and not learnt by steps (the spread of codes): fill buffers that
+        `__init__` made. batches: the training images once, in a fixed order, not augmented; on several ranks each
+        sees all of them. They are kept nowhere.
+        """
+
+    def notes(self) -> list[str]:
+        """What whoever trained this should be told in words, after `settle`: "7 of 64 code dimensions are in use"."""
+        return []
+
+    def take(self, other: Method) -> None:
+        """Begin from what `other`, trained on images of the same shape, has learnt (`method.init`).
+
+        Raises UserError where this method has no use for it.
+        """
+        raise UserError(f"method.init: {type(self).__name__} takes no pretrained weights; train classifier with it")
 
     def extra_state(self) -> dict[str, object]:
         """What a resume needs beside parameters and buffers: tensors and JSON values, nested in dicts and lists."""

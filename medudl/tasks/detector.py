@@ -16,7 +16,7 @@ from medudl.data.cases import Case
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
 from medudl.run import Run
-from medudl.tasks.postprocess import filtered, inner, scan_score
+from medudl.tasks.postprocess import OwnScores, filtered, inner, scan_score
 
 if TYPE_CHECKING:
     from medudl.data.cache import Cache
@@ -30,7 +30,8 @@ class Scored:
     """One scan and what the model says about it, on the model's grid.
 
     raw: (D, H, W), the method's map; inside: the eroded foreground; smooth: the reported map (filtered, zero outside
-    `inside`); expected: (C, D, H, W) or None; score: one number, NaN where `inside` is empty.
+    `inside`); expected: (C, D, H, W) or None; score: one number, NaN where `inside` is empty; own: the method's own
+    scores by name, of each slice, patch or volume.
     """
 
     case: Case
@@ -40,6 +41,7 @@ class Scored:
     smooth: NDArray[np.float32]
     expected: NDArray[np.float32] | None
     score: float
+    own: OwnScores
 
     @property
     def foreground(self) -> NDArray[np.bool_]:
@@ -50,7 +52,7 @@ class Scored:
     def within(self, region: NDArray[np.bool_], detector: Detector) -> Scored:
         """The same scan, scored inside `region` (D, H, W) alone."""
         inside = self.inside & region
-        return replace(self, inside=inside, score=scan_score(self.smooth, inside, detector.settings))
+        return replace(self, inside=inside, score=scan_score(self.smooth, inside, detector.settings, self.own))
 
 
 class Detector:
@@ -96,8 +98,8 @@ class Detector:
             raise UserError(f"{case.id}: {error}") from None
         inside = inner(prepared.foreground[0], self.settings, self.data.dims)
         smooth = filtered(made.heat, inside, self.settings, self.data.dims)
-        score = scan_score(smooth, inside, self.settings)
-        return Scored(case, prepared, made.heat, inside, smooth, made.expected, score)
+        score = scan_score(smooth, inside, self.settings, made.scores)
+        return Scored(case, prepared, made.heat, inside, smooth, made.expected, score, made.scores)
 
 
 def chosen_device(device: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -24,10 +24,14 @@ _SIGMA = 0.125  # of the window's width: the middle of a patch is known better t
 
 @dataclass(frozen=True)
 class RawMap:
-    """heat: (D, H, W), what the method finds unusual. expected: (C, D, H, W), or None where it has no such verb."""
+    """heat: (D, H, W), what the method finds unusual. expected: (C, D, H, W), or None where it has no such verb.
+
+    scores: the method's own scores by name, of each slice or window.
+    """
 
     heat: Array
     expected: Array | None
+    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @torch.inference_mode()
@@ -47,17 +51,19 @@ def raw_map(method: Method, image: Array, data: Data, *, expected: bool) -> RawM
             f"its images are {_words(items.shape[1:])} (channels x size), the run was trained on"
             f" {_words(method.shape)}; train with data.size set, so that every scan is brought to it"
         )
-    if data.view == "volume":
-        heat, whole = _call(method, items, device, want)
-        return RawMap(heat[0, 0].numpy(), None if whole is None else whole[0].numpy())
-    step = max(1, _VOXELS.get(device.type, 2**22) // int(np.prod(method.shape)))
+    step = 1 if data.view == "volume" else max(1, _VOXELS.get(device.type, 2**22) // int(np.prod(method.shape)))
     parts = [_call(method, items[start : start + step], device, want) for start in range(0, len(items), step)]
-    heat = torch.cat([part[0][:, 0] for part in parts])
-    if not want:
-        return RawMap(heat.numpy(), None)
-    whole = torch.cat([part[1] for part in parts if part[1] is not None])  # (D, C', H, W)
-    middle = (len(whole[0]) - len(volume)) // 2  # 2.5-D: the slice itself lies between its neighbours
-    return RawMap(heat.numpy(), whole[:, middle : middle + len(volume)].movedim(0, 1).contiguous().numpy())
+    scores = _joined([part.scores for part in parts])
+    heat, whole = torch.cat([part.heat for part in parts]), None
+    if want:
+        whole = torch.cat([part.whole for part in parts if part.whole is not None])
+    if data.view == "volume":
+        return RawMap(heat[0, 0].numpy(), None if whole is None else whole[0].numpy(), scores)
+    if whole is None:
+        return RawMap(heat[:, 0].numpy(), None, scores)
+    middle = (whole.shape[1] - len(volume)) // 2  # 2.5-D: the slice itself lies between its neighbours
+    expected_image = whole[:, middle : middle + len(volume)].movedim(0, 1).contiguous().numpy()
+    return RawMap(heat[:, 0].numpy(), expected_image, scores)
 
 
 def _items(volume: Tensor, data: Data) -> Tensor:
@@ -73,10 +79,24 @@ def _items(volume: Tensor, data: Data) -> Tensor:
     return torch.cat(near).movedim(1, 0)  # (D, (2n+1) * C, H, W)
 
 
-def _call(method: Any, items: Tensor, device: torch.device, want: bool) -> tuple[Tensor, Tensor | None]:
+@dataclass(frozen=True)
+class _Part:
+    """What a method says of some items: heat (B, 1, *S), whole (B, C, *S) or None, scores {name: (B,)}."""
+
+    heat: Tensor
+    whole: Tensor | None
+    scores: dict[str, Tensor]
+
+
+def _call(method: Any, items: Tensor, device: torch.device, want: bool) -> _Part:
     items = items.to(device)
     heat, _ = method.anomaly(items)
-    return heat.float().cpu(), method.reconstruct(items).float().cpu() if want else None
+    whole = method.reconstruct(items).float().cpu() if want else None
+    return _Part(heat.float().cpu(), whole, {name: value.float().cpu() for name, value in method.scores(items).items()})
+
+
+def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, NDArray[np.float64]]:
+    return {name: torch.cat([part[name] for part in parts]).double().numpy() for name in parts[0]}
 
 
 def _windows(method: Method, volume: Tensor, device: torch.device, want: bool) -> RawMap:
@@ -86,14 +106,16 @@ def _windows(method: Method, volume: Tensor, device: torch.device, want: bool) -
     channels, *shape = volume.shape
     total = torch.zeros((1 + channels * want, *shape))
     weights = torch.zeros(shape)
+    scores: list[dict[str, Tensor]] = []
     for window in windows(tuple(shape), size):
         patch = volume[(slice(None), *window)][None]
-        heat, whole = _call(method, patch, device, want)
-        both = heat[0] if whole is None else torch.cat([heat[0], whole[0]])
+        part = _call(method, patch, device, want)
+        both = part.heat[0] if part.whole is None else torch.cat([part.heat[0], part.whole[0]])
         total[(slice(None), *window)] += weight * both
         weights[window] += weight
+        scores.append(part.scores)
     total /= weights
-    return RawMap(total[0].numpy(), total[1:].numpy() if want else None)
+    return RawMap(total[0].numpy(), total[1:].numpy() if want else None, _joined(scores))
 
 
 def windows(shape: tuple[int, ...], size: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:

@@ -5,6 +5,8 @@ The same for the model and for every baseline it is compared with, and fixed bef
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,6 +16,7 @@ from medudl.metrics.detection import areas
 
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+OwnScores = Mapping[str, NDArray[np.float64]]
 
 
 def inner(foreground: Mask, settings: Detect, dims: int) -> Mask:
@@ -45,20 +48,34 @@ def filtered(raw: Map, inside: Mask, settings: Detect, dims: int) -> Map:
     return out
 
 
-def scan_score(smooth: Map, inside: Mask, settings: Detect) -> float:
+OWN_BESIDE = "top"  # how maps without scores of their own (the baselines) are summed up where settings.score is one
+
+
+def scan_score(smooth: Map, inside: Mask, settings: Detect, own: OwnScores | None = None) -> float:
     """One number a scan, over the eroded foreground: the mean, the mean of the highest top_percent, or the maximum.
 
-    NaN where the eroded foreground is empty: such a scan cannot be scored.
+    own: the method's own scores of each slice, patch or volume by name; where settings.score names one of them, it is
+    the mean of that one, over the slices that hold foreground. NaN where the eroded foreground is empty: such a scan
+    cannot be scored.
     """
     values = smooth[inside]
     if len(values) == 0:
         return float("nan")
-    if settings.score == "max":
+    if own is not None and settings.score in own:
+        return own_score(own[settings.score], inside)
+    kind = settings.score if settings.score in ("mean", "top", "max") else OWN_BESIDE
+    if kind == "max":
         return float(values.max())
-    if settings.score == "top":
+    if kind == "top":
         count = max(1, round(len(values) * settings.top_percent / 100))
         values = np.partition(values, len(values) - count)[-count:]
     return float(values.mean(dtype=np.float64))
+
+
+def own_score(values: NDArray[np.float64], inside: Mask) -> float:
+    """Mean of a method's own scores (N,), over the slices that hold foreground where N counts slices."""
+    kept = np.asarray(inside.any(axis=(1, 2)))
+    return float(values[kept].mean() if len(values) == len(kept) else values.mean())
 
 
 def unusual(smooth: Map, threshold: float, settings: Detect) -> tuple[NDArray[np.int32], int]:

@@ -27,6 +27,7 @@ from medudl.training.estimate import estimate, size_in_words
 from medudl.training.lock import only_one
 from medudl.training.log import Log
 from medudl.training.screen import Screen
+from medudl.training.settle import settle
 from medudl.training.stop import StopSignals
 from medudl.training.train import Plan
 from medudl.training.trainer import Trainer
@@ -55,8 +56,8 @@ def _trained(fabric: Fabric, run: Run, plan: Plan, screen: Screen, resume: bool)
     """Prepare, and train to the end."""
     with _removed_if_it_never_begins(run, fabric.is_global_zero and not resume):
         random_state.seed(run.config.train.seed)
-        loaders = _data(fabric, run, plan, screen)
-        trainer = _trainer(fabric, run, *loaders)
+        train, val, settling = _data(fabric, run, plan, screen)
+        trainer = _trainer(fabric, run, train, val)
         state = load_checkpoint(run.path / "checkpoint", screen.tell) if resume else None
         _begin(trainer, state, screen)
     if fabric.is_global_zero:  # whoever watches can tell from it how fast it is
@@ -64,6 +65,8 @@ def _trained(fabric: Fabric, run: Run, plan: Plan, screen: Screen, resume: bool)
     with StopSignals() as stop:
         with closing(Log(run.path, trainer.at.step, written=fabric.is_global_zero)) as log:
             trainer(log, screen, stop)
+    for note in settle(trainer, settling):
+        screen.tell(note)
     return trainer
 
 
@@ -85,8 +88,11 @@ def _run_folder(fabric: Fabric, config: Config, plan: Plan, out: Path, resume: b
     return Run.open(out)
 
 
-def _data(fabric: Fabric, run: Run, plan: Plan, screen: Screen) -> tuple[Loader, Loader]:
-    """Prepare the scans, once, on the first rank; then the loaders of every rank. Writes fitted.json and card.md."""
+def _data(fabric: Fabric, run: Run, plan: Plan, screen: Screen) -> tuple[Loader, Loader, Loader]:
+    """Prepare the scans, once, on the first rank; then the loaders of every rank. Writes fitted.json and card.md.
+
+    Loaders: of training, of validation, and the training scans once in order for `settle`.
+    """
     data = run.config.data
     root = Path(data.cache) if data.cache else run.path.parent / CACHE
     if fabric.is_global_zero and not (run.path / "fitted.json").is_file():
@@ -101,16 +107,20 @@ def _data(fabric: Fabric, run: Run, plan: Plan, screen: Screen) -> tuple[Loader,
         raise UserError(
             f"not one healthy scan of the {'val' if train else 'train'} split can be used; see the lines above"
         )
+    if fabric.is_global_zero:
+        run.update({"classes": _classes(train)})
+    fabric.barrier()
+    run.meta = Run.open(run.path).meta
     loaders = _loader(fabric, run, cache, train, True), _loader(fabric, run, cache, val, False)
     if loaders[0].shape != loaders[1].shape:
         raise UserError("scans of the train and val split differ in size; set data.size, and data.spacing if needed")
     if fabric.is_global_zero:
-        run.update({"shape": list(loaders[0].shape), "classes": _classes(train)})
+        run.update({"shape": list(loaders[0].shape)})
         write_card(run, train, val, (len(loaders[0].items), len(loaders[1].items)), root)
         run.write_json("environment.json", environment(fabric, run.config.train))
     fabric.barrier()
     run.meta = Run.open(run.path).meta
-    return loaders
+    return *loaders, _loader(fabric, run, cache, train, False, everywhere=True)
 
 
 def _fill(cache: Cache, plan: Plan, screen: Screen) -> set[str]:
@@ -124,9 +134,12 @@ def _fill(cache: Cache, plan: Plan, screen: Screen) -> set[str]:
     return {case.id for case in ready}
 
 
-def _loader(fabric: Fabric, run: Run, cache: Cache, cases: Sequence[Case], training: bool) -> Loader:
+def _loader(
+    fabric: Fabric, run: Run, cache: Cache, cases: Sequence[Case], training: bool, everywhere: bool = False
+) -> Loader:
+    """everywhere: each rank gets all of it."""
     data, train = run.config.data, run.config.train
-    numbers = {name: i for i, name in enumerate(_classes(cases))} if training else {}
+    numbers = {name: i for i, name in enumerate(run.meta["classes"])}
     return Loader(
         [cache.get(case) for case in cases],
         data,
@@ -137,8 +150,8 @@ def _loader(fabric: Fabric, run: Run, cache: Cache, cases: Sequence[Case], train
         augment=training,
         workers=train.workers,
         lesion_free=data.lesion_free_slices,
-        rank=fabric.global_rank,
-        world=fabric.world_size,
+        rank=0 if everywhere else fabric.global_rank,
+        world=1 if everywhere else fabric.world_size,
     )
 
 

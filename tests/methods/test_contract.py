@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from contract_cases import CASES
 from flow import ForkWatch, adam, train, turns
 from torch import Tensor, nn
 from toys import TOYS, register
@@ -18,30 +19,6 @@ from medudl.methods import METHODS, build, method_class
 from medudl.methods.method import VERBS, Method, Objective
 
 SHAPES = {2: (2, 12, 10), 3: (1, 8, 6, 5)}  # sides that no stride divides
-# Options that make a method tiny. A method of METHODS without a line here fails `test_every_method_is_tried`.
-CASES: list[tuple[str, dict[str, Any]]] = [
-    *(
-        ("autoencoder", {"latent": 6, "width": 4, "levels": 2, "loss": loss, "norm": norm})
-        for loss, norm in [
-            ("squared_error", "group"),
-            ("absolute_error", "none"),
-            ("gaussian_nll", "batch"),
-            ("bernoulli_cross_entropy", "group"),
-        ]
-    ),
-    *(
-        ("denoising_autoencoder", {"width": 4, "levels": 2, "noise": noise, "grid": 4, **more})
-        for noise, more in [
-            ("coarse", {}),
-            ("coarse", {"residual": True, "patch": 2}),
-            ("gaussian", {"norm": "batch"}),
-            ("masking", {"network": "bottleneck", "latent": 16, "fill": "mean"}),
-        ]
-    ),
-    ("toy_wasserstein", {}),
-    ("toy_unrolled", {}),
-    ("toy_staged_rbm", {}),
-]
 NAMES = [name for name, _ in CASES]
 
 
@@ -261,6 +238,15 @@ def _check_verbs(name: str, options: dict[str, Any], dims: int) -> None:
     if "encode" in verbs:
         code = method.encode(image)  # type: ignore[attr-defined]
         assert code.ndim == 2 and len(code) == 3 and code.shape[1] < math.prod(image.shape[1:])
+    if "decode" in verbs:
+        assert "encode" in verbs
+        drawn = method.decode(method.encode(image))  # type: ignore[attr-defined]
+        assert drawn.shape == image.shape and drawn.dtype == torch.float32
+    if "uncertainty" in verbs:
+        spread = method.uncertainty(image)  # type: ignore[attr-defined]
+        assert spread.shape == method.encode(image).shape and spread.min() > 0  # type: ignore[attr-defined]
+    assert set(method.scores(image)) == set(type(method).score_names)
+    assert all(value.shape == (3,) and value.dtype == torch.float32 for value in method.scores(image).values())
     if "sample" in verbs:
         samples = method.sample(5)  # type: ignore[attr-defined]
         assert samples.shape == (5, *SHAPES[dims]) and samples.dtype == torch.float32
