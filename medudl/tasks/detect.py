@@ -43,7 +43,7 @@ def detect(
     """
     opened = one_run(run)
     healthy = _thresholds(opened)
-    cohort, cases = _cases(opened, input, split)
+    cohort, cases = cases_in(opened, input, split)
     if dicom:
         _check_dicom(cases)
     folder = Folder.create(out, "medudl anomaly maps")
@@ -83,7 +83,8 @@ def key_of(run: Run, input: str | Path) -> Key | None:
     return None
 
 
-def _cases(run: Run, input: str | Path, split: str | None) -> tuple[Cohort, list[Case]]:
+def cases_in(run: Run, input: str | Path, split: str | None) -> tuple[Cohort, list[Case]]:
+    """The cohort that INPUT stands for and the cases in it that the run looks at. Raises UserError where none is."""
     cohort = open_input(input, key_of(run, input))
     if split is not None:
         cohort = cohort.select({}, split)

@@ -55,18 +55,15 @@ class Scored:
         return replace(self, inside=inside, score=scan_score(self.smooth, inside, detector.settings, self.own))
 
 
-class Detector:
-    """`scored` for each case. Raises UserError where the run's method has no anomaly map."""
+class Restored:
+    """A run's pipeline, its method on a device, and scans as the method sees them."""
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         self.run = run
         self.data = run.config.data
-        self.settings = run.config.detect
         self.pipeline = run.pipeline()
         self.method = run.method(chosen_device(device))
         self._cache: Cache | None = None
-        if "anomaly" not in self.method.verbs():
-            raise UserError(f"{run.path}: method {self.name} has no anomaly map; detect and evaluate need one that has")
 
     @property
     def name(self) -> str:
@@ -86,6 +83,16 @@ class Detector:
             return self.pipeline.prepare(cohort, case)
         found.case_id = case.id
         return found
+
+
+class Detector(Restored):
+    """`scored` for each case. Raises UserError where the run's method has no anomaly map."""
+
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        super().__init__(run, device)
+        self.settings = run.config.detect
+        if "anomaly" not in self.method.verbs():
+            raise UserError(f"{run.path}: method {self.name} has no anomaly map; detect and evaluate need one that has")
 
     def scored(self, cohort: Cohort, case: Case, *, expected: bool = False) -> Scored:
         """Prepare, map, filter, score. Raises UserError where the scan cannot be read or does not fit the run."""
