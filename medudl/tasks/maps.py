@@ -45,13 +45,8 @@ def raw_map(method: Method, image: Array, data: Data, *, expected: bool) -> RawM
     volume = torch.from_numpy(np.ascontiguousarray(image, np.float32))
     if data.view == "patches":
         return _windows(method, volume, device, want)
-    items = _items(volume, data)
-    if tuple(items.shape[1:]) != method.shape:
-        raise UserError(
-            f"its images are {_words(items.shape[1:])} (channels x size), the run was trained on"
-            f" {_words(method.shape)}; train with data.size set, so that every scan is brought to it"
-        )
-    step = 1 if data.view == "volume" else max(1, _VOXELS.get(device.type, 2**22) // int(np.prod(method.shape)))
+    items = items_for(method, volume, data)
+    step = batch_size(method, data, device)
     parts = [_call(method, items[start : start + step], device, want) for start in range(0, len(items), step)]
     scores = _joined([part.scores for part in parts])
     heat, whole = torch.cat([part.heat for part in parts]), None
@@ -64,6 +59,25 @@ def raw_map(method: Method, image: Array, data: Data, *, expected: bool) -> RawM
     middle = (whole.shape[1] - len(volume)) // 2  # 2.5-D: the slice itself lies between its neighbours
     expected_image = whole[:, middle : middle + len(volume)].movedim(0, 1).contiguous().numpy()
     return RawMap(heat[:, 0].numpy(), expected_image, scores)
+
+
+def items_for(method: Method, volume: Tensor, data: Data) -> Tensor:
+    """(C, D, H, W) -> what the method is shown one by one, (N, *method.shape): slices, or the volume itself.
+
+    Raises UserError where they have another size than those the method was trained on.
+    """
+    items = _items(volume, data)
+    if tuple(items.shape[1:]) != method.shape:
+        raise UserError(
+            f"its images are {_words(items.shape[1:])} (channels x size), the run was trained on"
+            f" {_words(method.shape)}; train with data.size set, so that every scan is brought to it"
+        )
+    return items
+
+
+def batch_size(method: Method, data: Data, device: torch.device) -> int:
+    """How many items go through the method at once, for memory to stay bounded."""
+    return 1 if data.view == "volume" else max(1, _VOXELS.get(device.type, 2**22) // int(np.prod(method.shape)))
 
 
 def _items(volume: Tensor, data: Data) -> Tensor:
