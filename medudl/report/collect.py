@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,48 +14,20 @@ from medudl.config import Data
 from medudl.data.cases import Case, cases_of, is_healthy, training_cases
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
-from medudl.metrics.detection import Lesions, lesions, rim_share
+from medudl.metrics.detection import lesions, rim_share
 from medudl.metrics.voxels import Counts, count
 from medudl.report.baselines import Reference, baseline_maps, baseline_numbers
-from medudl.report.montage import Example, example
+from medudl.report.montage import example
+from medudl.report.records import MODEL, Record
+from medudl.report.variants import variants
 from medudl.tasks.calibrate import FILE, lesion_free
 from medudl.tasks.detector import Detector, Scored, shown
 from medudl.tasks.outputs import without_paths
 from medudl.tasks.postprocess import filtered, inner, scan_score, unusual
 
-MODEL = "the model"
 EXAMPLES = 2  # scans of each label that the report shows
 REFERENCE_SCANS = 200  # healthy training scans behind mean and standard deviation, evenly picked where there are more
 _RIM = 2  # voxels: the rim looked at where the foreground is not eroded
-
-
-@dataclass(frozen=True)
-class Record:
-    """One test scan. sick: by label or mask, None where nobody knows.
-
-    scores: scan score of every map, the model under MODEL; numbers: whole-scan baselines. With a lesion mask also
-    counts: voxels of every map by score; lesions: which were met at the healthy threshold. false: unusual areas that
-    meet no lesion, None without a threshold or where a sick scan has no mask; overlap: numerator and denominator of
-    the Dice of those areas. rim: shares of map and of voxels.
-    millilitres: volume of a voxel, 0 for single images. threshold: the scan threshold of its run, or None.
-    """
-
-    case: str
-    subject: str
-    label: str
-    sick: bool | None
-    scores: dict[str, float]
-    numbers: dict[str, float]
-    rim: tuple[float, float]
-    millilitres: float
-    threshold: float | None
-    voxel_threshold: float | None
-    counts: dict[str, Counts] = field(default_factory=dict)
-    lesions: Lesions | None = None
-    false: int | None = None
-    overlap: tuple[float, float] | None = None
-    fold: int = 0
-    example: Example | None = None
 
 
 def collect(
@@ -149,7 +121,8 @@ def _record(detector: Detector, scan: Scored, healthy: dict[str, Any], reference
         case=case.id, subject=case.subject, label=case.label, sick=sick, scores=scores,
         numbers=baseline_numbers(image, scan.foreground, names), rim=rim_share(scan.raw, scan.foreground, rim),
         millilitres=_millilitres(scan), threshold=healthy["scan"] and healthy["scan"]["threshold"],
-        voxel_threshold=voxel, counts=counts, **_areas(scan, mask, sick, voxel, detector),
+        voxel_threshold=voxel, counts=counts, variants=variants(scan, mask, settings, dims),
+        **_areas(scan, mask, sick, voxel, detector),
     )  # fmt: skip
 
 
@@ -176,9 +149,3 @@ def _millilitres(scan: Scored) -> float:
     """Volume of a voxel of the model's grid in ml; 0 where the scan is a single image."""
     affine = np.asarray(scan.prepared.geometry["affine"], float)
     return 0.0 if scan.foreground.shape[0] == 1 else float(abs(np.linalg.det(affine[:3, :3])) / 1000)
-
-
-def patients(records: Sequence[Record]) -> tuple[list[str], NDArray[np.int64]]:
-    """The patients of these records, and which of them each record belongs to."""
-    names, place = np.unique([record.subject for record in records], return_inverse=True)
-    return [str(name) for name in names], place

@@ -8,7 +8,8 @@ from typing import Any
 
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
-from medudl.report.collect import Record, collect
+from medudl.report.collect import collect
+from medudl.report.records import Record
 from medudl.run import Run
 from medudl.tasks.calibrate import FILE
 from medudl.tasks.detector import Detector

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medudl.metrics.curves import auroc_of, average_precision_of, dice_of, ranked
 from medudl.metrics.intervals import Estimate, bootstrap, clopper_pearson, difference, poisson_interval, resamples
-from medudl.metrics.voxels import Tally
-from medudl.report.collect import MODEL, Record, patients
+from medudl.metrics.voxels import Counts, Tally
+from medudl.report.records import MODEL, Record, patients
 
 REPEATS, SEED = 2000, 0
 _CHUNK = 250  # resamples at a time: bounds the memory of the product with a few thousand bins
@@ -42,16 +43,28 @@ def voxel_rankings(records: Sequence[Record]) -> list[Ranking]:
     Voxels: foreground and lesion; what lies outside the eroded foreground scores 0. Pooled over scans.
     """
     masked = [record for record in records if record.counts]
+    names = list(masked[0].counts) if masked else []
+    return voxel_rankings_of(masked, {name: partial(_counts_of, name) for name in names})
+
+
+def voxel_rankings_of(
+    records: Sequence[Record], maps: Mapping[str, Callable[[Record], Counts | None]]
+) -> list[Ranking]:
+    """The same for any maps, each given by how its counts are got of a record; scans without counts are left out."""
+    masked = [record for record in records if record.counts]
     if not masked:
         return []
     names, place = patients(masked)
     drawn = resamples(np.zeros(len(names)), REPEATS, SEED)
-    return [_voxel_ranking(masked, name, place, drawn) for name in masked[0].counts]
+    counted = {name: [found for r in masked if (found := get(r)) is not None] for name, get in maps.items()}
+    return [
+        _voxel_ranking(counts, name, place, drawn) for name, counts in counted.items() if len(counts) == len(masked)
+    ]
 
 
-def _voxel_ranking(masked: list[Record], name: str, place: NDArray[np.int64], drawn: NDArray[np.int64]) -> Ranking:
+def _voxel_ranking(counts: list[Counts], name: str, place: NDArray[np.int64], drawn: NDArray[np.int64]) -> Ranking:
     n = drawn.shape[1]
-    tally = Tally([record.counts[name] for record in masked], place.tolist(), n)
+    tally = Tally(counts, place.tolist(), n)
     whole = tally.pooled()
     coarse = tally.coarser(_COARSER)
     parts = [average_precision_of(*coarse.pooled(drawn[i : i + _CHUNK])) for i in range(0, len(drawn), _CHUNK)]
@@ -66,6 +79,17 @@ def scan_rankings(records: Sequence[Record]) -> list[Ranking]:
 
     Patients are drawn among those with and without a sick scan apart, so that every resample has both.
     """
+    if not records:
+        return []
+    scores = {MODEL: partial(_score_of, MODEL, 1)}
+    for name in [key for key in {**records[0].scores, **records[0].numbers} if key != MODEL]:
+        scores[name] = partial(_score_of, name, 1)
+        scores[f"minus {name}"] = partial(_score_of, name, -1)
+    return scan_rankings_of(records, scores)
+
+
+def scan_rankings_of(records: Sequence[Record], scores: Mapping[str, Callable[[Record], float]]) -> list[Ranking]:
+    """The same for any scores, each given by how it is got of a record; one that is not always finite is left out."""
     known = [record for record in records if record.sick is not None]
     sick = np.array([record.sick for record in known], bool)
     if not known or sick.all() or not sick.any():
@@ -73,13 +97,20 @@ def scan_rankings(records: Sequence[Record]) -> list[Ranking]:
     names, place = patients(known)
     stratum = np.bincount(place, sick) > 0
     weight = resamples(stratum, REPEATS, SEED)[:, place]
-    out = [_scan_ranking(MODEL, np.array([r.scores[MODEL] for r in known]), sick, weight, len(names))]
-    for name in [key for key in {**known[0].scores, **known[0].numbers} if key != MODEL]:
-        score = np.array([{**r.scores, **r.numbers}[name] for r in known])
-        if np.isfinite(score).all():
-            out.append(_scan_ranking(name, score, sick, weight, len(names)))
-            out.append(_scan_ranking(f"minus {name}", -score, sick, weight, len(names)))
-    return out
+    values = {name: np.array([get(r) for r in known]) for name, get in scores.items()}
+    return [
+        _scan_ranking(name, score, sick, weight, len(names))
+        for name, score in values.items()
+        if name == MODEL or np.isfinite(score).all()
+    ]
+
+
+def _counts_of(name: str, record: Record) -> Counts | None:
+    return record.counts.get(name)
+
+
+def _score_of(name: str, sign: int, record: Record) -> float:
+    return sign * (record.scores[name] if name in record.scores else record.numbers[name])
 
 
 def _scan_ranking(

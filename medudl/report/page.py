@@ -11,8 +11,8 @@ from plotly.offline import get_plotlyjs
 
 from medudl.metrics.intervals import short
 from medudl.report import plots
-from medudl.report.collect import Record
 from medudl.report.montage import picture
+from medudl.report.records import Record
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}
@@ -42,6 +42,7 @@ def page(tree: dict[str, Any], records: Sequence[Record], notes: Sequence[str]) 
         _scans(tree, records),
         _lesions(tree),
         _kinds(tree),
+        _variants(tree),
         _method(tree, notes),
     ]
     head = f"<meta charset='utf-8'><title>medudl report</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script>"
@@ -140,6 +141,30 @@ def _kinds(tree: dict[str, Any]) -> str:
         for row in tree["kinds"]
     )
     return f"<h2>Each kind of lesion by itself</h2><table>{head}{body}</table>"
+
+
+def _variants(tree: dict[str, Any]) -> str:
+    """The model as set, and otherwise."""
+    if len(tree["variants"]) < 2:
+        return ""
+    words = (
+        "<p>The same model, with parts of the postprocessing switched off and with its other scan scores. Differences \
+are from the model as it was set, paired by patient. For understanding, not for choosing: a setting picked from this \
+table is picked on the test scans.</p>"
+    )
+    head = "<tr><th></th><th>AP, voxels</th><th>difference</th><th>AUROC, scans</th><th>difference</th></tr>"
+    cells = "".join(
+        f"<tr><td>{escape(row['name'])}</td>{_variant(row['voxel'])}{_variant(row['scan'])}</tr>"
+        for row in tree["variants"]
+    )
+    return f"<h2>What each part of the postprocessing does</h2>{words}<table>{head}{cells}</table>"
+
+
+def _variant(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "<td></td><td></td>"
+    difference = "" if found["difference"] is None else _estimate(found["difference"])
+    return f"<td>{_estimate(found['figure'])}</td><td>{difference}</td>"
 
 
 def _method(tree: dict[str, Any], notes: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from medudl.metrics.curves import precision_recall_points, ranked, roc_points
 from medudl.metrics.voxels import Tally
-from medudl.report.collect import MODEL, Record
+from medudl.report.records import MODEL, Record
 
 _MODEL, _OTHER = "#1f5fa8", "#9a9a9a"
 _ROWS = 14  # bars at the most

@@ -10,7 +10,6 @@ import numpy as np
 
 from medudl.config import Config
 from medudl.metrics.intervals import Estimate
-from medudl.report.collect import MODEL, Record
 from medudl.report.figures import (
     REPEATS,
     SEED,
@@ -23,6 +22,8 @@ from medudl.report.figures import (
     scan_rankings,
     voxel_rankings,
 )
+from medudl.report.records import MODEL, Record
+from medudl.report.variants import variant_rows
 from medudl.report.verdict import verdict
 from medudl.version import VERSION
 
@@ -47,6 +48,7 @@ def summarise(records: Sequence[Record], config: Config, calibration: dict[str, 
         "false_areas_per_scan": _false(records),
         "rim": _rim(records),
         "baselines": {"voxel": _table(voxel), "scan": _table(scan)},
+        "variants": variant_rows(records),
         "kinds": _kinds(records),
         "cases": [_case(record) for record in records],
         "verdict": closing.text,

@@ -10,7 +10,7 @@ from medudl.config import validate_config
 from medudl.metrics.detection import areas, lesions
 from medudl.metrics.voxels import count
 from medudl.report import figures
-from medudl.report.collect import MODEL, Record
+from medudl.report.records import MODEL, Record
 from medudl.report.summary import summarise
 from medudl.report.verdict import verdict
 
