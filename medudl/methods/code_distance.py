@@ -87,7 +87,7 @@ def moments(codes: Iterable[Tensor], latent: int) -> tuple[int, Tensor, Tensor]:
 
 
 def shrinkage(covariance: Tensor, count: int) -> float:
-    """The share s of `CodeGaussian`, in [0, 1]: the oracle approximating shrinkage of a covariance (Z, Z) of `count` codes."""
+    """The share s of `CodeGaussian`, in [0, 1]: for a covariance (Z, Z) of `count` codes."""
     size = len(covariance)
     scale = covariance.diagonal().mean()
     squares = covariance.square().mean()
