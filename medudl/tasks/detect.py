@@ -19,7 +19,7 @@ from medudl.tasks.folds import one_run
 from medudl.tasks.outputs import Folder, WriteError, stems, without_paths
 from medudl.tasks.products import Products
 
-__all__ = ["COLUMNS", "calibrate", "detect"]
+__all__ = ["COLUMNS", "calibrate", "detect", "flag", "row_of"]
 
 COLUMNS = (
     "subject", "study", "series", "contrast", "score", "threshold", "flagged", "expected_false_alarms",
@@ -53,12 +53,12 @@ def detect(
     for number, (case, stem) in enumerate(zip(shown(cases, "detecting", progress), stems(cases), strict=True)):
         try:
             made = products.write(case, stem, number)
-            rows.append(_row(case, **made, **_flag(made["score"], healthy)))
+            rows.append(row_of(case, **made, **flag(made["score"], healthy)))
         except WriteError:
             raise
         except UserError as error:
             first = first or error
-            rows.append(_row(case, problem=without_paths(str(error), cohort, case.present)))
+            rows.append(row_of(case, problem=without_paths(str(error), cohort, case.present)))
     if first is not None and all(row["problem"] for row in rows):
         raise first
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -115,7 +115,8 @@ def _thresholds(run: Run) -> dict[str, Any]:
     return found
 
 
-def _flag(score: float, healthy: dict[str, Any]) -> dict[str, Any]:
+def flag(score: float, healthy: dict[str, Any]) -> dict[str, Any]:
+    """What the scan threshold says of a score, as columns of scores.csv; nothing without a threshold."""
     scan = healthy["scan"]
     if scan is None:
         return {}
@@ -128,6 +129,7 @@ def _flag(score: float, healthy: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(case: Case, **values: Any) -> dict[str, Any]:
+def row_of(case: Case, **values: Any) -> dict[str, Any]:
+    """A scan's row of scores.csv."""
     told = {"subject": case.subject, "study": case.study, "series": case.grid.series, "contrast": case.grid.contrast}
     return {**dict.fromkeys(COLUMNS), **told, "problem": "", **values}

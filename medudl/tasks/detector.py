@@ -21,6 +21,7 @@ from medudl.tasks.postprocess import OwnScores, filtered, inner, scan_score
 if TYPE_CHECKING:
     from medudl.data.cache import Cache
     from medudl.data.pipeline import Prepared
+    from medudl.tasks.maps import RawMap
 
 _CACHE = ".medudl_cache"  # where training puts it, beside the run; elsewhere, scans are prepared again
 
@@ -103,6 +104,10 @@ class Detector(Restored):
             made = raw_map(self.method, prepared.image, self.data, expected=expected)
         except UserError as error:
             raise UserError(f"{case.id}: {error}") from None
+        return self.judged(case, prepared, made)
+
+    def judged(self, case: Case, prepared: Prepared, made: RawMap) -> Scored:
+        """Filter and score a map that was made of `prepared`, here or elsewhere (in an exported bundle)."""
         inside = inner(prepared.foreground[0], self.settings, self.data.dims)
         smooth = filtered(made.heat, inside, self.settings, self.data.dims)
         score = scan_score(smooth, inside, self.settings, made.scores)

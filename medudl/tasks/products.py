@@ -33,7 +33,11 @@ class Products:
 
         Raises UserError where it cannot be read or scored, WriteError where the folder cannot take it.
         """
-        scan = self.detector.scored(self.cohort, case, expected=True)
+        return self.put(self.detector.scored(self.cohort, case, expected=True), stem, number)
+
+    def put(self, scan: Scored, stem: str, number: int) -> dict[str, Any]:
+        """Write a scan that was scored already; otherwise as `write`."""
+        case = scan.case
         if np.isnan(scan.score):
             raise UserError(f"{case.id}: nothing of its foreground is left after erosion; check data.foreground")
         affine = self.detector.pipeline.source_affine(scan.prepared)
