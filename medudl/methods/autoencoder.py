@@ -1,10 +1,10 @@
-"""Convolutional, undercomplete autoencoder."""
+"""Undercomplete autoencoder: linear, dense or convolutional."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -12,24 +12,29 @@ from torch import Tensor, nn
 
 from medudl.batch import Batch
 from medudl.errors import UserError
-from medudl.losses.reconstruction import absolute_error, bernoulli_cross_entropy, gaussian_nll, squared_error
-from medudl.methods.method import Method, Objective
+from medudl.methods.coding import Coding, coarse_features
+from medudl.methods.likelihood import LIKELIHOODS, Loss, error_map
+from medudl.methods.method import Objective
+from medudl.networks import coder
 from medudl.networks.blocks import Norm
-from medudl.networks.convolutional import ConvDecoder, ConvEncoder
 
-Loss = Literal["squared_error", "absolute_error", "gaussian_nll", "bernoulli_cross_entropy"]
+__all__ = ["Autoencoder", "error_map"]
+
+Size = Annotated[int, Field(ge=1)]
 
 
-class Autoencoder(Method):
-    """Autoencoder, convolutional and undercomplete (Rumelhart et al. 1986; Masci et al. 2011).
+class Autoencoder(Coding):
+    """Autoencoder, undercomplete (Rumelhart et al. 1986; convolutional: Masci et al. 2011).
 
         z = encoder(x)  (B, Z),   x^ = decoder(z)  (B, C, *S),   minimise -log p(x given x^)
 
-    latent: Z, fewer than the image has voxels; a code that is large enough learns to copy lesions too.
-    width, levels: channels after the first halving, doubled at each of `levels` halvings.
-    loss: see losses/reconstruction.py. gaussian_nll learns one sigma; bernoulli_cross_entropy ends in a sigmoid and
-    compares with the image clipped to [0, 1].
-    norm: group, batch, or none.
+    latent: Z, fewer than the image has values; a code that is large enough learns to copy lesions too.
+    network: convolutional (width: channels after the first halving, doubled at each of `levels` halvings; norm: group,
+    batch or none); dense (hidden: units of each layer before the code, mirrored after it); linear: one affine map
+    each way. Linear with squared_error spans the subspace of the first Z principal components, the biases centre the
+    data (Baldi & Hornik 1989); the basis is any.
+    loss: see losses/. gaussian_nll learns one sigma; bernoulli_cross_entropy ends in a sigmoid and compares with the
+    image clipped to [0, 1]; ssim is 1 - SSIM, and so is the map then (|x - x^| with the others).
     Losses are sums over the foreground's voxels (every voxel without a `foreground`), means over the batch.
     """
 
@@ -37,20 +42,22 @@ class Autoencoder(Method):
         self,
         shape: tuple[int, ...],
         *,
-        latent: Annotated[int, Field(ge=1)] = 64,
-        width: Annotated[int, Field(ge=1)] = 32,
+        latent: Size = 64,
+        network: coder.Network = "convolutional",
+        hidden: tuple[Size, ...] = (256,),
+        width: Size = 32,
         levels: Annotated[int, Field(ge=1, le=8)] = 4,
         loss: Loss = "squared_error",
         norm: Norm = "group",
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, latent)
         if latent >= math.prod(shape):
             raise UserError(
                 f"method.latent: {latent} is no bottleneck for images of {math.prod(shape)} values; lower it"
             )
-        self.encoder = ConvEncoder(shape, latent, width=width, levels=levels, kind=norm)
-        self.decoder = ConvDecoder(shape, latent, width=width, levels=levels, kind=norm)
-        self.likelihood = _LIKELIHOODS[loss]()
+        self.encoder = coder.encoder(network, shape, latent, hidden=hidden, width=width, levels=levels, norm=norm)
+        self.decoder = coder.decoder(network, shape, latent, hidden=hidden, width=width, levels=levels, norm=norm)
+        self.likelihood = LIKELIHOODS[loss]()
 
     def players(self) -> dict[str, nn.Module]:
         """One: the whole autoencoder."""
@@ -71,67 +78,23 @@ class Autoencoder(Method):
         code: Tensor = self.encoder(image)
         return code
 
+    def decode(self, code: Tensor) -> Tensor:
+        """(B, Z) -> (B, C, *S), the expected image."""
+        return self.likelihood.mean(self.decoder(code))
+
     def reconstruct(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, C, *S), the expected image."""
-        return self.likelihood.mean(self.decoder(self.encode(image)))
+        return self.decode(self.encode(image))
 
     def anomaly(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """|x - x^|, mean over channels: map (B, 1, *S), and its mean over voxels (B,)."""
-        return error_map(self.reconstruct(image), image)
+        """|x - x^| (with loss: ssim 1 - SSIM), mean over channels: map (B, 1, *S), and its mean over voxels (B,)."""
+        return self.likelihood.unusual(self.reconstruct(image), image)
+
+    def feature_map(self, image: Tensor) -> Tensor:
+        """(B, C, *S) -> (B, K, *s), the encoder's coarsest features. UserError: the network is not convolutional."""
+        return coarse_features(self.encoder, image)
 
     def _loss(self, batch: Batch) -> Tensor:
         output = self.decoder(self.encoder(batch["image"]))
         nll: Tensor = self.likelihood(output, batch["image"], batch.get("foreground"))
         return nll
-
-
-def error_map(expected: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-    """|x - x^|, mean over channels: map (B, 1, *S) in intensities, and its mean over voxels (B,)."""
-    per_voxel = absolute_error(expected, image, voxelwise=True) / image.shape[1]
-    return per_voxel, per_voxel.flatten(1).mean(dim=1)
-
-
-class _Plain(nn.Module):
-    """A loss whose prediction is the decoder's output."""
-
-    def __init__(self, loss: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, output: Tensor, image: Tensor, foreground: Tensor | None) -> Tensor:
-        return self.loss(output, image, foreground)
-
-    def mean(self, output: Tensor) -> Tensor:
-        return output.float()
-
-
-class _Gaussian(_Plain):
-    """One sigma for all voxels, learned."""
-
-    def __init__(self) -> None:
-        super().__init__(gaussian_nll)
-        self.log_sigma = nn.Parameter(torch.zeros(()))
-
-    def forward(self, output: Tensor, image: Tensor, foreground: Tensor | None) -> Tensor:
-        return gaussian_nll(output, image, self.log_sigma, foreground)
-
-
-class _Bernoulli(_Plain):
-    """Outputs are logits; brighter voxels than 1 have no probability and are clipped."""
-
-    def __init__(self) -> None:
-        super().__init__(bernoulli_cross_entropy)
-
-    def forward(self, output: Tensor, image: Tensor, foreground: Tensor | None) -> Tensor:
-        return bernoulli_cross_entropy(output, image.clamp(0, 1), foreground)
-
-    def mean(self, output: Tensor) -> Tensor:
-        return torch.sigmoid(output.float())
-
-
-_LIKELIHOODS: Mapping[Loss, Callable[[], _Plain]] = {
-    "squared_error": lambda: _Plain(squared_error),
-    "absolute_error": lambda: _Plain(absolute_error),
-    "gaussian_nll": _Gaussian,
-    "bernoulli_cross_entropy": _Bernoulli,
-}

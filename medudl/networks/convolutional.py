@@ -35,9 +35,13 @@ class ConvEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, Z)."""
-        x = self.body(pad_to_multiple(image, self.multiple))  # (B, width * 2^(levels - 1), *S / 2^levels)
-        code: Tensor = self.head(x.flatten(1))
+        code: Tensor = self.head(self.features(image).flatten(1))
         return code
+
+    def features(self, image: Tensor) -> Tensor:
+        """The coarsest features, before the dense layer: (B, C, *S) -> (B, width * 2^(levels - 1), *S / 2^levels)."""
+        x: Tensor = self.body(pad_to_multiple(image, self.multiple))
+        return x
 
 
 class ConvDecoder(nn.Module):

@@ -13,8 +13,11 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             ("absolute_error", "none"),
             ("gaussian_nll", "batch"),
             ("bernoulli_cross_entropy", "group"),
+            ("ssim", "group"),
         ]
     ),
+    ("autoencoder", {"latent": 6, "network": "dense", "hidden": [24]}),
+    ("autoencoder", {"latent": 6, "network": "linear"}),
     *(
         ("denoising_autoencoder", {"width": 4, "levels": 2, "noise": noise, "grid": 4, **more})
         for noise, more in [
@@ -24,6 +27,22 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             ("masking", {"network": "bottleneck", "latent": 16, "fill": "mean"}),
         ]
     ),
+    *(
+        ("variational_autoencoder", {"latent": 6, "width": 4, "levels": 2, "hidden": [16], **more})
+        for more in [
+            {"network": "convolutional", "likelihood": "gaussian", "norm": "batch"},
+            {"network": "dense", "likelihood": "laplace", "sigma": 0.1, "warmup": 20},
+            {"network": "convolutional", "likelihood": "bernoulli", "beta": 0.5},
+            {"network": "linear", "objective": "reconstruction"},
+            {"network": "dense", "objective": "kl"},
+        ]
+    ),
+    ("rbm", {"hidden": 10, "gibbs": 5}),
+    ("rbm", {"hidden": 10, "gibbs": 5, "chain": "pcd", "particles": 6, "k": 2}),
+    ("rbm", {"hidden": 10, "gibbs": 5, "visible": "gaussian"}),
+    ("rbm", {"hidden": 10, "gibbs": 5, "visible": "gaussian", "sigma": "per_voxel", "chain": "pcd"}),
+    ("deep_belief_network", {"hidden": [20, 10], "gibbs": 5}),
+    ("deep_belief_network", {"hidden": [20, 16, 10], "gibbs": 5, "inputs": "sampled", "visible": "gaussian"}),
     ("toy_wasserstein", {}),
     ("toy_unrolled", {}),
     ("toy_staged_rbm", {}),
