@@ -10,8 +10,11 @@ from medudl.methods.method import Method
 from medudl.registry import check_options, load_class, option_names_of
 
 METHODS: dict[str, str] = {
+    "rbm": "medudl.methods.rbm:RBM",
+    "deep_belief_network": "medudl.methods.deep_belief_network:DeepBeliefNetwork",
     "autoencoder": "medudl.methods.autoencoder:Autoencoder",
     "denoising_autoencoder": "medudl.methods.denoising_autoencoder:DenoisingAutoencoder",
+    "variational_autoencoder": "medudl.methods.variational_autoencoder:VariationalAutoencoder",
 }
 
 
