@@ -14,7 +14,9 @@ METHODS: dict[str, str] = {
     "deep_belief_network": "medudl.methods.deep_belief_network:DeepBeliefNetwork",
     "autoencoder": "medudl.methods.autoencoder:Autoencoder",
     "denoising_autoencoder": "medudl.methods.denoising_autoencoder:DenoisingAutoencoder",
+    "sparse_autoencoder": "medudl.methods.sparse_autoencoder:SparseAutoencoder",
     "variational_autoencoder": "medudl.methods.variational_autoencoder:VariationalAutoencoder",
+    "classifier": "medudl.methods.classifier:Classifier",
 }
 
 

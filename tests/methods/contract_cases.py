@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_AUTOENCODER = {"name": "autoencoder", "latent": 16, "width": 8, "levels": 2}
+
 # Options that make a method tiny. A method of METHODS without a line here fails `test_every_method_is_tried`.
 CASES: list[tuple[str, dict[str, Any]]] = [
     *(
@@ -18,6 +20,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("autoencoder", {"latent": 6, "network": "dense", "hidden": [24]}),
     ("autoencoder", {"latent": 6, "network": "linear"}),
+    *(
+        ("sparse_autoencoder", {"latent": 24, "penalty": penalty, "network": network, "width": 4, "levels": 2})
+        for penalty, network in [("l1", "convolutional"), ("l2", "linear"), ("kl", "dense"), ("kl", "convolutional")]
+    ),
     *(
         ("denoising_autoencoder", {"width": 4, "levels": 2, "noise": noise, "grid": 4, **more})
         for noise, more in [
@@ -43,6 +49,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("rbm", {"hidden": 10, "gibbs": 5, "visible": "gaussian", "sigma": "per_voxel", "chain": "pcd"}),
     ("deep_belief_network", {"hidden": [20, 10], "gibbs": 5}),
     ("deep_belief_network", {"hidden": [20, 16, 10], "gibbs": 5, "inputs": "sampled", "visible": "gaussian"}),
+    *(
+        ("classifier", {"classes": ["healthy", "sick"], "healthy": ["healthy"], "body": body, **more})
+        for body, more in [
+            (_AUTOENCODER, {}),
+            (_AUTOENCODER, {"head": "cam", "counts": [3, 1]}),
+            ({**_AUTOENCODER, "norm": "batch"}, {"freeze": True, "norm": "layer", "dropout": 0.1}),
+        ]
+    ),
     ("toy_wasserstein", {}),
     ("toy_unrolled", {}),
     ("toy_staged_rbm", {}),
