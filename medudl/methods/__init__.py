@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "sparse_autoencoder": "medudl.methods.sparse_autoencoder:SparseAutoencoder",
     "variational_autoencoder": "medudl.methods.variational_autoencoder:VariationalAutoencoder",
     "classifier": "medudl.methods.classifier:Classifier",
+    "feature_autoencoder": "medudl.methods.feature_autoencoder:FeatureAutoencoder",
 }
 
 

@@ -54,7 +54,15 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         for body, more in [
             (_AUTOENCODER, {}),
             (_AUTOENCODER, {"head": "cam", "counts": [3, 1]}),
-            ({**_AUTOENCODER, "norm": "batch"}, {"freeze": True, "norm": "layer", "dropout": 0.1}),
+            ({**_AUTOENCODER, "latent": 96, "norm": "batch"}, {"freeze": True, "norm": "layer", "dropout": 0.1}),
+        ]
+    ),
+    *(
+        ("feature_autoencoder", {"latent": 4, "components": 2, "bank": 5, **more})
+        for more in [
+            {"features": "efficientnet_lite0", "stages": [2], "side": 32, "model": "linear"},
+            {"features": "random", "stages": [1, 2], "model": "convolutional"},
+            {"features": "random", "stages": [2], "model": "nearest", "latent": 16},
         ]
     ),
     ("toy_wasserstein", {}),
