@@ -1,6 +1,6 @@
 """Learning from medical scans without labels.
 
-`medudl.index`, `medudl.train`, `medudl.detect`, `medudl.evaluate` and `medudl.view` are the commands of the same name.
+`medudl.index`, `train`, `detect`, `embed`, `evaluate` and `view` are the commands of the same name.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from medudl.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from medudl.api import detect, evaluate, index, train, view
+    from medudl.api import detect, embed, evaluate, index, train, view
 
-__all__ = ["__version__", "detect", "evaluate", "index", "train", "view"]
+__all__ = ["__version__", "detect", "embed", "evaluate", "index", "train", "view"]
 
 
 def __getattr__(name: str) -> Any:

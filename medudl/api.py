@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from medudl.config import Config, nearest, read_config
 from medudl.errors import UserError
@@ -130,6 +130,16 @@ def detect(
     from medudl.tasks import detect as task
 
     return task.detect(run, input, out, dicom=dicom, split=split, device=device, progress=progress)
+
+
+def embed(
+    run: str | Path, input: str | Path, out: str | Path, *, split: str | None = None,
+    by: Literal["slice", "scan"] | None = None, device: str = "auto", seed: int = 0, progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """Codes of every slice or scan, their pictures, planes, neighbours, copies and groups. Returns the table."""
+    from medudl.tasks import embed as task
+
+    return task.embed(run, input, out, split=split, by=by, device=device, seed=seed, progress=progress)
 
 
 def evaluate(

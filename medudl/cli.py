@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,6 +29,7 @@ UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 Out = Annotated[Path, typer.Option("-o", "--out", help="Where to write.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `medudl train` writes it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Unit = Literal["slice", "scan"]
 
 
 def _version(wanted: bool) -> None:
@@ -111,6 +112,23 @@ def detect(
     from medudl import api
 
     api.detect(run, input, out, dicom=dicom, split=split, device=device)
+
+
+@app.command()
+def embed(
+    run: RunFolder,
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="cohort.csv, a folder, or one file.")],
+    out: Out,
+    split: Annotated[str | None, typer.Option(help="Only this split of the cohort.")] = None,
+    by: Annotated[Unit | None, typer.Option(help="A row a slice, or a row a scan.")] = None,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of UMAP, t-SNE and the groups.")] = 0,
+) -> None:
+    """Where each scan lies among the others: codes, planes, neighbours, near copies, groups."""
+    from medudl import api
+
+    table = api.embed(run, input, out, split=split, by=by, device=device, seed=seed)
+    typer.echo(f"{len(table):,} items in {out}; look at them with: medudl view {out.parent}")
 
 
 @app.command()

@@ -1,0 +1,216 @@
+"""Embed: the code of every slice or scan, with what is needed to look at them: planes, neighbours, copies, groups."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medudl.config import Data
+from medudl.data.cases import Case
+from medudl.data.cohort import Cohort
+from medudl.errors import UserError
+from medudl.run import Run
+from medudl.tasks.detect import cases_in
+from medudl.tasks.detector import Restored, shown
+from medudl.tasks.embedding_files import FORMAT, INDEX, Frames, checked, drafted, write_array
+from medudl.tasks.folds import one_run
+from medudl.tasks.outputs import Folder, without_paths
+from medudl.version import VERSION
+
+if TYPE_CHECKING:
+    from medudl.tasks.codes import Coded
+
+__all__ = ["By", "embed"]
+
+By = Literal["slice", "scan"]
+
+
+def embed(
+    run: str | Path, input: str | Path, out: str | Path, *, split: str | None = None, by: By | None = None,
+    device: str = "auto", seed: int = 0, progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """Write the embedding folder OUT (docs/explore.md) of every item of INPUT; returns its table, one row an item.
+
+    by: a row a slice, or a row a scan (means over its slices); slices where the run looks at slices, else scans.
+    OUT appears complete, or not at all; an earlier embedding there is replaced. A scan that cannot be read is named in
+    embedding.json and left out; where that is so for every scan, the first reason is raised.
+
+    Raises UserError: no run, no readable input, a method without codes, OUT not writable or something else.
+    """
+    checked(Path(out))
+    opened = one_run(run)
+    unit = _unit(opened, by)
+    cohort, cases = cases_in(opened, input, split)
+    restored = Restored(opened, device)
+    if "encode" not in restored.method.verbs():
+        raise UserError(f"{opened.path}: method {restored.name} has no codes to embed; an autoencoder, for one, has")
+    with drafted(out) as folder:
+        gathered = _gather(restored, cohort, cases, unit, folder, progress)
+        table = _describe(restored, gathered, folder, Path(out), unit, seed, progress)
+    return table
+
+
+def _unit(run: Run, by: By | None) -> By:
+    dims = run.config.data.dims
+    if by == "slice" and dims == 3:
+        raise UserError(
+            f"{run.path}: looks at whole {run.config.data.view}, which have no code a slice; leave --by out"
+        )
+    return by or ("slice" if dims == 2 else "scan")
+
+
+@dataclass
+class _Gathered:
+    """What the scans gave, item by item. `aspect`: a picture pixel's height over its width, of the first scan."""
+
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    codes: list[NDArray[np.float32]] = field(default_factory=list)
+    spread: list[NDArray[np.float32]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    empty: int = 0
+    aspect: float | None = None
+
+
+def _gather(
+    restored: Restored, cohort: Cohort, cases: Sequence[Case], unit: By, folder: Folder, progress: bool
+) -> _Gathered:
+    from medudl.tasks.codes import coded  # torch: bad input is answered before it is loaded
+
+    out, first = _Gathered(), None
+    pictures, expected = (Frames(folder.path / f"{name}.npy") for name in ("pictures", "expected"))
+    for case in shown(cases, "embedding", progress):
+        try:
+            prepared = restored.prepared(cohort, case)
+            made = coded(restored.method, prepared, restored.data)
+        except UserError as error:
+            first = first or error
+            out.skipped.append(f"{case.id}: {without_paths(str(error), cohort, case.present)}")
+            continue
+        made = made.whole() if unit == "scan" else made
+        out.empty += made.skipped
+        if not len(made.slices):
+            continue
+        affine = np.asarray(prepared.geometry["affine"], np.float64)
+        out.facts += _facts(case, made, affine, restored.data, unit)
+        out.codes.append(made.code)
+        out.spread += [] if made.spread is None else [made.spread]
+        sides = np.linalg.norm(affine[:3, :3], axis=0)
+        out.aspect = float(sides[1] / sides[2]) if out.aspect is None else out.aspect
+        pictures.add(made.pictures)
+        if made.expected is not None:
+            expected.add(made.expected)
+    pictures.close()
+    expected.close()
+    if not out.facts:
+        raise first or UserError("no slice or scan holds data.min_foreground of foreground: nothing to embed")
+    return out
+
+
+def _facts(
+    case: Case, made: Coded, affine: NDArray[np.float64], data: Data, unit: By
+) -> list[dict[str, Any]]:  # fmt: skip
+    grid = case.grid
+    same = {
+        "case": case.id, "subject": case.subject, "study": case.study, "series": grid.series, "contrast": grid.contrast,
+        "modality": grid.modality, "scanner": grid.scanner, "label": case.label, "split": case.split,
+    }  # fmt: skip
+    flat = grid.format in ("png", "jpeg", "npz") or len(grid.shape) < 3 or min(grid.shape) == 1
+    rows = []
+    for number, index in enumerate(made.slices):
+        rows.append({
+            "item": f"{case.id}/{index}" if unit == "slice" else case.id, **same, "slice": int(index),
+            "position_mm": None if flat else _position(affine, int(index), data),
+            "score": None if made.score is None else float(made.score[number]),
+            **{name: float(values[number]) for name, values in made.own.items()},
+            "uncertainty": None if made.spread is None else float(made.spread[number].mean()),
+        })  # fmt: skip
+    return rows
+
+
+def _position(affine: NDArray[np.float64], index: int, data: Data) -> float:
+    """Of a slice in mm in the scanner's frame: to the head (axial), to the front (coronal), to the right (sagittal)."""
+    axis = {"axial": 2, "coronal": 1, "sagittal": 0}[data.plane]
+    return round(float(affine[axis, 3] + affine[axis, 0] * index), 2)
+
+
+def _describe(
+    restored: Restored, gathered: _Gathered, folder: Folder, out: Path, unit: By, seed: int, progress: bool
+) -> pd.DataFrame:
+    """Everything that takes all items together; writes the arrays, the table and embedding.json."""
+    from rich.console import Console
+
+    from medudl.tasks.clusters import KNOWN, compare, grouped
+    from medudl.tasks.neighbours import RULE, near_copies, nearest
+    from medudl.tasks.projections import Scale, project
+
+    def stage(name: str) -> None:
+        if progress:
+            Console(stderr=True).print(f"{_STAGES[name]} of {len(codes):,} items ...", highlight=False)
+
+    codes = np.concatenate(gathered.codes)
+    spread = np.concatenate(gathered.spread) if gathered.spread else None
+    table = pd.DataFrame(gathered.facts)
+    pictures = np.load(folder.path / "pictures.npy", mmap_mode="r")
+    cases, patients = list(table["case"]), list(table["subject"])
+    scale = Scale.of(codes, spread)
+    scaled = scale(codes)
+    planes = project(scaled, seed, stage)
+    for name, plane in planes.planes.items():
+        table[f"{name}_1"], table[f"{name}_2"] = plane[:, 0], plane[:, 1]
+    stage("clusters")
+    clusters = grouped(scaled, seed)
+    known = {name: list(table[name]) for name in KNOWN}
+    compared = compare(clusters, pictures, len(scale.used), known, patients, seed)
+    table["cluster"] = _numbers(clusters.numbers)
+    stage("copies")
+    copies = near_copies(pictures, cases)
+    table["duplicate"] = _numbers(copies)
+    rows, distances = nearest(scaled, cases)
+    arrays = {"embedding": codes, "neighbours": rows, "neighbours_distance": distances}
+    for name, array in (arrays | ({} if spread is None else {"uncertainty": spread})).items():
+        write_array(folder, name, array)
+    table = table.dropna(axis="columns", how="all")
+    table["duplicate"] = _numbers(copies)  # stays, also where there are none
+    folder.text("embedding.csv", table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    run = restored.run
+    about = {
+        "format": FORMAT, "medudl": VERSION, "run": _relative(run.path, out), "run_name": run.path.resolve().name,
+        "method": restored.name, "view": restored.data.view, "plane": restored.data.plane, "by": unit,
+        "n": len(codes), "cases": len(set(cases)), "patients": len(set(patients)), "latent": codes.shape[1],
+        "mean": _listed(scale.mean), "sigma": _listed(scale.sigma), "order": scale.order.tolist(),
+        "used": scale.used.tolist(), "active_units": scale.active, "verbs": list(restored.method.verbs()),
+        "score_names": list(restored.method.score_names),
+        "projections": list(planes.planes), "left_out": dict(planes.left_out), "pca_explained": list(planes.explained),
+        "trustworthiness": dict(planes.trust), "clusters": compared,
+        "duplicates": {"groups": int(copies.max(initial=0)), "items": int((copies > 0).sum()), "rule": RULE},
+        "picture_shape": list(pictures.shape[1:]), "picture_aspect": gathered.aspect,
+        "skipped": gathered.skipped, "empty": gathered.empty, "seed": seed,
+    }  # fmt: skip
+    folder.text(INDEX, json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return table
+
+
+_STAGES = {
+    "pca": "principal components", "umap": "UMAP", "tsne": "t-SNE", "clusters": "groups", "copies": "near copies"
+}  # fmt: skip
+
+
+def _numbers(numbers: NDArray[Any]) -> pd.Series[Any]:
+    """Group numbers as whole numbers, empty for 0."""
+    return pd.Series(numbers, dtype="Int64").replace(0, pd.NA)
+
+
+def _listed(values: NDArray[np.float64]) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _relative(path: Path, out: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
