@@ -98,11 +98,11 @@ def check_method(config: Config) -> None:
     """Options are told wrong before a folder is made or a scan is read."""
     from medudl.methods import method_class
     from medudl.registry import check_options
+    from medudl.training.resolve import FILLED
     from medudl.tricks import build_tricks
 
-    options = {key: value for key, value in config.method.items() if key != "name"}
     cls = method_class(str(config.method["name"]))
-    check_options(cls, options, "method")
+    check_options(cls, config.options, "method", later=FILLED)
     known = ["mean", "top", "max", *cls.score_names]
     if config.detect.score not in known:
         raise UserError(

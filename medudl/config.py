@@ -138,6 +138,7 @@ class Train(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
     seed: int = 0
+    labels: float = Field(1.0, gt=0, le=1)  # supervised: share of the labelled patients (of train and val) learnt from
     workers: int = Field(0, ge=0)
     validate_every: int = Field(250, ge=1)
     validate_batches: int | None = Field(None, ge=1)  # at most this many batches a validation
@@ -177,7 +178,19 @@ class Config(Settings):
     def _named(self) -> Config:
         if not isinstance(self.method.get("name"), str):
             raise ValueError("method.name is missing: which method is to be trained?")
+        if not isinstance(self.method.get("init", ""), (str, type(None))):
+            raise ValueError("method.init is the folder of a run")
         return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The method's own options: its section without `name` and `init`."""
+        return {key: value for key, value in self.method.items() if key not in ("name", "init")}
+
+    @property
+    def init(self) -> str | None:
+        """The folder of the run whose weights it begins from."""
+        return self.method.get("init") or None
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:

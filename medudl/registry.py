@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -28,11 +28,12 @@ def option_names_of(cls: type) -> list[str]:
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
-def check_options(cls: type, options: Mapping[str, Any], where: str) -> dict[str, Any]:
+def check_options(cls: type, options: Mapping[str, Any], where: str, *, later: Collection[str] = ()) -> dict[str, Any]:
     """Options converted to the kinds that `cls.__init__` declares, ranges included (pydantic reads `Annotated`).
 
-    where: the place that an error names, such as "method". UserError: unknown option (the nearest is named), an
-    option without default left out, a value of the wrong kind or out of its range.
+    where: the place that an error names, such as "method". later: options that may still be missing.
+    UserError: unknown option (the nearest is named), an option without default left out, a value of the wrong kind or
+    out of its range.
     """
     known = option_names_of(cls)
     hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
@@ -41,7 +42,7 @@ def check_options(cls: type, options: Mapping[str, Any], where: str) -> dict[str
             raise UserError(f"unknown key {where}.{name}; {nearest(name, known)}")
     parameters = inspect.signature(cls).parameters
     for name in known:
-        if name not in options and parameters[name].default is inspect.Parameter.empty:
+        if name not in (*options, *later) and parameters[name].default is inspect.Parameter.empty:
             raise UserError(f"{where}.{name} is missing")
     return {name: _convert(hints[name], value, f"{where}.{name}") for name, value in options.items()}
 

@@ -112,8 +112,7 @@ class Run:
         """The method with its best weights (their moving average where that is on), in eval mode."""
         from medudl.methods import build
 
-        options = {key: value for key, value in self.config.method.items() if key != "name"}
-        method = build(self.config.method["name"], self.shape, options)
+        method = build(self.config.method["name"], self.shape, self.config.options)
         weights = self.path / "weights.safetensors"
         if not weights.is_file():
             raise UserError(f"{self.path}: no weights yet; its training has not come to its first validation")

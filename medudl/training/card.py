@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from medudl.config import Train
 from medudl.data.cases import Case
+from medudl.methods import method_class
 from medudl.run import Run
 from medudl.state import write_text
 from medudl.version import VERSION
@@ -44,6 +45,7 @@ def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tup
     contrasts = Counter(name for case in train for name in case.names)
     named = ", ".join(f"{name or 'unnamed'} ({count})" for name, count in sorted(contrasts.items()))
     view = run.config.data.view.replace("_25d", " with neighbours")
+    kind = "labelled" if method_class(run.config.method["name"]).supervised else "healthy"
     lines = [
         f"# {run.config.method['name']}, trained by medudl {VERSION}",
         "",
@@ -51,7 +53,8 @@ def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tup
         "",
         "## Trained on",
         f"- {_people(train)}: {len(train)} scans, {counts[0]} {view}",
-        f"- chosen on {_people(val)}: {len(val)} healthy scans, {counts[1]} {view}",
+        f"- chosen on {_people(val)}: {len(val)} {kind} scans, {counts[1]} {view}",
+        *([f"- begun from the weights of {Path(run.config.init).name}"] if run.config.init else []),
         f"- series: {named}",
         f"- image shape (channels, then voxels): {tuple(run.shape)}",
         "- which scans exactly: cohort.csv; every setting: config.yaml",

@@ -26,6 +26,7 @@ from medudl.training.distributed import gather, launch
 from medudl.training.estimate import estimate, size_in_words
 from medudl.training.lock import only_one
 from medudl.training.log import Log
+from medudl.training.resolve import source_of
 from medudl.training.screen import Screen
 from medudl.training.settle import settle
 from medudl.training.stop import StopSignals
@@ -57,8 +58,8 @@ def _trained(fabric: Fabric, run: Run, plan: Plan, screen: Screen, resume: bool)
     with _removed_if_it_never_begins(run, fabric.is_global_zero and not resume):
         random_state.seed(run.config.train.seed)
         train, val, settling = _data(fabric, run, plan, screen)
-        trainer = _trainer(fabric, run, train, val)
         state = load_checkpoint(run.path / "checkpoint", screen.tell) if resume else None
+        trainer = _trainer(fabric, run, train, val, fresh=state is None)
         _begin(trainer, state, screen)
     if fabric.is_global_zero:  # whoever watches can tell from it how fast it is
         run.update({"status": "training", "began": {"step": trainer.at.step, "time": round(time.time(), 1)}})
@@ -104,11 +105,9 @@ def _data(fabric: Fabric, run: Run, plan: Plan, screen: Screen) -> tuple[Loader,
     ready = gather(fabric, _fill(cache, plan, screen) if fabric.is_global_zero else set())[0]
     train, val = ([case for case in cases if case.id in ready] for cases in (plan.train, plan.val))
     if not train or not val:
-        raise UserError(
-            f"not one healthy scan of the {'val' if train else 'train'} split can be used; see the lines above"
-        )
+        raise UserError(f"not one scan of the {'val' if train else 'train'} split can be used; see the lines above")
     if fabric.is_global_zero:
-        run.update({"classes": _classes(train)})
+        run.update({"classes": run.config.options.get("classes") or _classes(train)})
     fabric.barrier()
     run.meta = Run.open(run.path).meta
     loaders = _loader(fabric, run, cache, train, True), _loader(fabric, run, cache, val, False)
@@ -159,10 +158,13 @@ def _classes(cases: Sequence[Case]) -> list[str]:
     return sorted({case.label for case in cases if case.label})
 
 
-def _trainer(fabric: Fabric, run: Run, train: Loader, val: Loader) -> Trainer:
-    options = {key: value for key, value in run.config.method.items() if key != "name"}
-    method = build(run.config.method["name"], train.shape, options).to(fabric.device)
-    return Trainer(fabric, run, method, build_tricks(run.config.tricks), train, val)
+def _trainer(fabric: Fabric, run: Run, train: Loader, val: Loader, *, fresh: bool) -> Trainer:
+    """fresh: it begins, from the weights of `method.init` where that is given."""
+    method = build(run.config.method["name"], train.shape, run.config.options)
+    source = source_of(run.config) if fresh else None
+    if source is not None:
+        method.take(source)
+    return Trainer(fabric, run, method.to(fabric.device), build_tricks(run.config.tricks), train, val)
 
 
 def _begin(trainer: Trainer, state: dict[str, Any] | None, screen: Screen) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medudl.config import Config, write_config
-from medudl.data.cases import Case, cases_of, training_cases
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
 from medudl.run import Run
+from medudl.training.resolve import complete
+from medudl.training.scans import Plan, choose_scans
+
+__all__ = ["Plan", "choose_scans", "differences", "fit"]
 
 # Settings that a resume may change: they move no weight. train.steps may grow too; the schedule then follows the new
 # length, so that such a run equals no uninterrupted one. `detect` is no part of training.
@@ -22,26 +24,18 @@ FREE = {
 COMPARED = ["series", "subject", "sha256", "label", "mask", "split"]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Which scans are learnt from (train) and which choose the best weights (val), and who was left out and why."""
-
-    cohort: Cohort
-    train: list[Case]
-    val: list[Case]
-    notes: list[str]
-
-
 def fit(config: Config, cohort: Cohort, out: str | Path, *, resume: bool = False, progress: bool = True) -> Run:
     """Train `config` on the train split of `cohort`, in a new folder `out`; or go on where it was stopped.
 
-    The weights kept are those with the best validation loss on the healthy scans of the val split. A resume goes on
+    The weights kept are those with the best validation loss on the healthy scans of the val split (a supervised method:
+    on the labelled ones). With `method.init` it begins from the weights of another run. A resume goes on
     with the same config and cohort; only what moves no weight may change (FREE), and train.steps may grow.
     Raises UserError for what the user can mend, a NaN and a full disk included; Stopped after Ctrl-C or SIGTERM, with
     a checkpoint written.
     """
     out = Path(out)
-    plan = choose_scans(config, cohort)
+    stored = Run.open(out).config if resume and (out / "run.json").is_file() else None
+    config, plan = complete(config, cohort, stored)
     if _first_process():
         run = _checked(config, plan.cohort, out) if resume else None
         if run is None and (out / "run.json").exists():
@@ -54,35 +48,6 @@ def fit(config: Config, cohort: Cohort, out: str | Path, *, resume: bool = False
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise UserError(f"{out}: the disk is full; make room, and go on with --resume from what is kept") from None
-
-
-def choose_scans(config: Config, cohort: Cohort) -> Plan:
-    """The scans to train and to validate on. Raises UserError where either is empty."""
-    rows = cohort.select(config.data.where)
-    cases, notes = cases_of(rows, config.data)
-    if not cases:
-        told = f" ({notes[0]})" if notes else ""
-        raise UserError(f"the cohort has no scan for data.where and data.channels{told}; see its contrast column")
-    chosen: dict[str, list[Case]] = {}
-    for split in ("train", "val"):
-        chosen[split], more = training_cases([case for case in cases if case.split == split], config.data)
-        notes = [*notes, *more]
-    if not any(case.split for case in cases):
-        raise UserError("the cohort has no splits; run `medudl index ... --split 70/15/15`, or train with --folds")
-    lacking = next((split for split, found in chosen.items() if not found), None)
-    if lacking is not None and config.data.lesion_free_slices:
-        raise UserError(
-            f"no scan with known lesion-free slices in the {lacking} split: they take a lesion mask or healthy label,"
-            " in two patients at least, one to train on and one to validate; add masks, or leave out another patient"
-        )
-    if not chosen["train"]:
-        raise UserError("no healthy scan in the train split; see the label and mask columns and data.healthy_labels")
-    if not chosen["val"]:
-        raise UserError(
-            "no healthy scan in the val split, which chooses the best weights; run `medudl index ... --split 70/15/15`"
-            " or train with --folds"
-        )
-    return Plan(rows, chosen["train"], chosen["val"], notes)
 
 
 def differences(before: Config, now: Config) -> list[str]:

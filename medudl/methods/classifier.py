@@ -1,0 +1,227 @@
+"""A classifier on the encoder of another method: fine-tuned, as a linear probe, or with class activation maps."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medudl.batch import Batch
+from medudl.errors import UserError
+from medudl.methods import build
+from medudl.methods.method import Method, Objective
+from medudl.networks.padding import crop_to
+
+Head = Literal["code", "cam"]
+Normalised = Literal["none", "layer"]
+
+_SMOOTH = {2: "bilinear", 3: "trilinear"}
+
+
+class Classifier(Method):
+    """Classifier on a pretrained encoder (Hinton & Salakhutdinov 2006; class activation maps: Zhou et al. 2016).
+
+        logits = W h + b  (B, K),   h = the body's code (head: code) or its last map's mean over space (cam)
+        minimise  mean over labelled images of  -w_y log softmax(logits)_y,   w_c = 1, or n / (K n_c) where balanced
+
+    body: the `method` section (name and options) of the method whose encoder it stands on; `init` copies it from a run.
+    classes: K names. counts: training scans of each; with balanced, a rare class weighs as much as a frequent one.
+    healthy: those of `classes` that mean healthy.
+    head: code reads the body's code; cam reads its coarse map f (B, F, *s), and M_c(x) = sum_k W_ck f_k(x) shows where.
+    freeze: a linear probe: W and b alone are learnt. dropout: of h. norm: layer normalises h first.
+    An image of label -1 is left out of the loss; a batch without any label costs nothing and moves nothing.
+    """
+
+    supervised = True
+    score_names = ("sick_probability",)
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        body: dict[str, Any],
+        classes: Annotated[list[str], Field(min_length=2)],
+        counts: list[Annotated[int, Field(ge=1)]] | None = None,
+        healthy: list[str] | None = None,
+        head: Head = "code",
+        freeze: bool = False,
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        norm: Normalised = "none",
+        balanced: bool = True,
+    ) -> None:
+        super().__init__(shape)
+        self.body = build(_name(body), shape, {key: value for key, value in body.items() if key != "name"})
+        self.head, self.freeze, self.classes = head, freeze, list(classes)
+        readers: Mapping[Head, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {"code": _code, "cam": _coarse_map}
+        self._reader = readers[head]
+        width = _read_only_what_is_used(self.body, self._reader, shape, freeze)
+        normal: Mapping[Normalised, Callable[[], nn.Module]] = {
+            "none": nn.Identity,
+            "layer": lambda: nn.LayerNorm(width, elementwise_affine=False),
+        }
+        self.prepare = nn.Sequential(normal[norm](), nn.Dropout(dropout))
+        self.linear = nn.Linear(width, len(classes))
+        share = _balance(classes, counts)
+        self.register_buffer("share", share, persistent=False)
+        self.register_buffer("weight", share if balanced else torch.ones_like(share), persistent=False)
+        sick = torch.tensor([name not in (healthy or []) for name in classes])
+        self.register_buffer("sick", sick, persistent=False)
+        self._knows_healthy = not bool(sick.all())
+
+    def players(self) -> dict[str, nn.Module]:
+        """One: the linear layer and, unless it is frozen, the part of the body that it reads."""
+        return {"classifier": nn.ParameterList(p for p in self.parameters() if p.requires_grad)}
+
+    def verbs(self) -> tuple[str, ...]:
+        """Maps of what is not healthy take head: cam, and a class that is healthy."""
+        return tuple(v for v in super().verbs() if v != "anomaly" or (self.head == "cam" and self._knows_healthy))
+
+    def train(self, mode: bool = True) -> Classifier:
+        """A frozen body is always in evaluation mode: its batch norms do not drift."""
+        super().train(mode)
+        if self.freeze:
+            self.body.eval()
+        return self
+
+    def take(self, other: Method) -> None:
+        """Begin from the encoder of `other`: of the body's own kind, or a classifier on one."""
+        source = other.body if isinstance(other, Classifier) else other
+        if other.shape != self.shape:
+            raise UserError(
+                f"method.init: was trained on images of {_words(other.shape)} (channels x size), these are"
+                f" {_words(self.shape)}; leave out what data.size, data.spacing and data.channels say, or say the same"
+            )
+        try:
+            self.body.load_state_dict(source.state_dict())
+        except RuntimeError:
+            raise UserError(
+                f"method.init: weights of {type(source).__name__} do not fit method.body; leave method.body out,"
+                " it is then taken from that run"
+            ) from None
+
+    def step(self, batch: Batch) -> Iterator[Objective]:
+        """One update, over the labelled images of the batch."""
+        losses, known = self._losses(batch)
+        loss = losses.sum() / known.sum().clamp(min=1)
+        yield Objective("classifier", loss, {"cross_entropy": loss.detach()})
+
+    @torch.no_grad()
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """{loss, accuracy, balanced_accuracy: (B,)}; balanced by the classes' shares in training. Unlabelled: 0."""
+        losses, known = self._losses(batch)
+        label = _labels(batch)
+        right = (self.classify(batch["image"]).argmax(1) == label) & known
+        share = _buffer(self.share)[label.clamp(min=0)]
+        return {"loss": losses, "accuracy": right.float(), "balanced_accuracy": share * right}
+
+    def encode(self, image: Tensor) -> Tensor:
+        """(B, C, *S) -> (B, Z), what the linear layer reads: the body's code, or its map's mean over space (cam)."""
+        read = self._reader(self.body)(image)
+        return read if self.head == "code" else read.flatten(2).mean(dim=2)
+
+    def classify(self, image: Tensor) -> Tensor:
+        """(B, C, *S) -> (B, K) logits in the order of `classes`."""
+        logits: Tensor = self.linear(self.prepare(self.encode(image)))
+        return logits.float()
+
+    def feature_map(self, image: Tensor) -> Tensor:
+        """(B, C, *S) -> (B, F, *s): the body's coarse map."""
+        return _coarse_map(self.body)(image)
+
+    def class_maps(self, image: Tensor) -> Tensor:
+        """M_c(x) = sum_k W_ck f_k(x), less its mean over the classes, which no probability depends on: (B, K, *S)."""
+        coarse = torch.einsum("bk...,ck->bc...", self.feature_map(image), self.linear.weight).float()
+        coarse = coarse - coarse.mean(dim=1, keepdim=True)
+        fine = F.interpolate(coarse, _padded(coarse.shape[2:], self.shape[1:]), mode=_SMOOTH[image.ndim - 2])
+        return crop_to(fine, self.shape[1:])  # (B, K, *S)
+
+    def anomaly(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The highest map M_c of the classes that are not healthy, where above 0: (B, 1, *S); and their probability."""
+        if self.head != "cam":
+            raise UserError("method.head: code has no maps; train with head: cam")
+        heat = self.class_maps(image)[:, _buffer(self.sick)].amax(dim=1, keepdim=True).clamp(min=0)
+        return heat, self.scores(image)["sick_probability"]
+
+    def scores(self, image: Tensor) -> dict[str, Tensor]:
+        """{sick_probability: (B,)}, of all classes that are not healthy, before calibration."""
+        return {"sick_probability": self.classify(image).softmax(1)[:, _buffer(self.sick)].sum(1)}
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of each image, 0 where it has no label: (B,) float32; and which have one: (B,)."""
+        label = _labels(batch)
+        losses = F.cross_entropy(self.classify(batch["image"]), label.clamp(min=0), reduction="none")
+        known = label >= 0
+        return losses * _buffer(self.weight)[label.clamp(min=0)] * known, known
+
+
+def _code(body: nn.Module) -> Callable[[Tensor], Tensor]:
+    if not isinstance(body, Method) or "encode" not in body.verbs():
+        raise UserError("method.body: this method has no code to classify by; take one with the verb encode")
+    read: Callable[[Tensor], Tensor] = body.encode  # type: ignore[assignment]
+    return read
+
+
+def _coarse_map(body: nn.Module) -> Callable[[Tensor], Tensor]:
+    read = getattr(body, "feature_map", None)
+    if read is None:
+        raise UserError(f"method.head: {type(body).__name__} has no map over space for head: cam; use head: code")
+    found: Callable[[Tensor], Tensor] = read
+    return found
+
+
+def _read_only_what_is_used(
+    body: Method, reader: Callable[[nn.Module], Callable[[Tensor], Tensor]], shape: tuple[int, ...], freeze: bool
+) -> int:
+    """Let gradients reach only those parameters of the body that the head reads through; returns the head's width."""
+    # On meta tensors: the graph tells which parameters are used, and nothing is computed.
+    ghost = copy.deepcopy(body).to("meta").eval()
+    parameters = dict(ghost.named_parameters())
+    with torch.enable_grad():
+        read = reader(ghost)(torch.zeros(1, *shape, device="meta"))
+        found = torch.autograd.grad(read.sum(), list(parameters.values()), allow_unused=True)
+    used = {name for name, gradient in zip(parameters, found, strict=True) if gradient is not None}
+    for name, parameter in body.named_parameters():
+        parameter.requires_grad_(name in used and not freeze)
+    return int(read.shape[1])
+
+
+def _balance(classes: list[str], counts: list[int] | None) -> Tensor:
+    """Weights n / (K n_c): (K,), 1 for all where counts are unknown."""
+    if counts is None:
+        return torch.ones(len(classes))
+    if len(counts) != len(classes):
+        raise UserError(f"method.counts: {len(counts)} numbers for {len(classes)} classes; leave it out")
+    return torch.tensor([sum(counts) / (len(counts) * count) for count in counts])
+
+
+def _name(body: Mapping[str, Any]) -> str:
+    if not isinstance(body.get("name"), str):
+        raise UserError("method.body: has no name; give the section of a method, such as {name: autoencoder}")
+    if body["name"] == "classifier":
+        raise UserError("method.body: a classifier stands on the method below it; give that one's section")
+    return str(body["name"])
+
+
+def _labels(batch: Batch) -> Tensor:
+    label = batch.get("label")
+    return torch.full((len(batch["image"]),), -1, device=batch["image"].device) if label is None else label
+
+
+def _padded(coarse: torch.Size, size: tuple[int, ...]) -> list[int]:
+    """The sides that the coarse map stands for: those of the image, enlarged to a multiple of the network's stride."""
+    return [side * 2 ** math.ceil(math.log2(max(1.0, whole / side))) for side, whole in zip(coarse, size, strict=True)]
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _buffer(tensor: Tensor | nn.Module) -> Tensor:
+    assert isinstance(tensor, Tensor)
+    return tensor

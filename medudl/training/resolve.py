@@ -1,0 +1,105 @@
+"""A config made complete before training: what `method.init` brings with it, and the classes that the labels name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from medudl.config import Config, Data, validate_config
+from medudl.data.cohort import Cohort
+from medudl.errors import UserError
+from medudl.methods import option_names
+from medudl.methods.method import Method
+from medudl.run import Run
+from medudl.training.scans import Plan, choose_scans
+
+# Data settings of which a config without them says nothing about the images, so that they do not come with `init`.
+FILLED = ("body", "classes", "counts", "healthy")  # options that `complete` fills in where a config leaves them out
+_OWN = {"cache", "cache_workers", "lesion_free_slices", "lesion_margin"}
+
+
+def complete(config: Config, cohort: Cohort, stored: Config | None = None) -> tuple[Config, Plan]:
+    """Every setting of a training, and its scans.
+
+    With `method.init`: the body, and every setting of `data` that the config leaves out, are those of that run. The
+    classes, their healthy ones and their counts come from the labels of the train split. What a method has no option
+    for is not filled in. stored: the config of the run that is resumed, which knows all this without the other run.
+    Raises UserError: no such run, no scans, fewer than two classes.
+    """
+    config, notes = _begun(config, stored)
+    if "body" in option_names(config.method["name"]) and not config.method.get("body"):
+        raise UserError(
+            f"method.body is missing: begin from a run with --set method.init=RUN, or give the section of the method"
+            f" whose encoder {config.method['name']} is to stand on"
+        )
+    plan = choose_scans(config, cohort)
+    told = [] if stored is not None else _seen_before(config, plan.cohort)
+    return _with_classes(config, plan), replace(plan, notes=[*notes, *told, *plan.notes])
+
+
+def source_of(config: Config) -> Method | None:
+    """The method, with its weights, that `method.init` names; None where it names none."""
+    return None if config.init is None else Run.open(config.init).method()
+
+
+def _begun(config: Config, stored: Config | None) -> tuple[Config, list[str]]:
+    if config.init is None:
+        return config, []
+    source = stored if stored is not None and stored.init == config.init else Run.open(config.init).config
+    notes = []
+    method = dict(config.method)
+    if "body" in option_names(config.method["name"]):
+        body = source.method.get("body") or {k: v for k, v in source.method.items() if k != "init"}
+        if stored is None and method.get("body") not in (None, body):
+            notes.append(f"method.body is that of {config.init}, not the one given")
+        method["body"] = body
+    given = config.data.model_fields_set | _OWN
+    data = {**source.data.model_dump(exclude=given), **config.data.model_dump(include=given)}
+    if stored is None:
+        notes += _otherwise(config, source.data)
+    tree = {**config.model_dump(), "method": method, "data": data}
+    return validate_config(tree, f"method.init={config.init}"), notes
+
+
+def _otherwise(config: Config, source: Data) -> list[str]:
+    """One line on the settings of `data` that differ from those the pretrained weights have seen."""
+    own = config.data.model_dump(
+        mode="json", include=config.data.model_fields_set - _OWN - {"healthy_labels", "augment"}
+    )
+    was = source.model_dump(mode="json")
+    told = [f"data.{name} is {value}, there {was[name]}" for name, value in own.items() if value != was[name]]
+    return [f"{config.init} saw its images otherwise: {'; '.join(told)}"] if told else []
+
+
+def _seen_before(config: Config, cohort: Cohort) -> list[str]:
+    if config.init is None:
+        return []
+    before = Run.open(config.init).cohort()
+    if before.key_id != cohort.key_id:
+        return []
+    tested = {series.subject for series in cohort.series() if series.split == "test"}
+    both = tested & {series.subject for series in before.series() if series.split == "train"}
+    if not both:
+        return []
+    return [f"{config.init} was trained on images of {len(both)} of the test patients: it will look better on them"]
+
+
+def _with_classes(config: Config, plan: Plan) -> Config:
+    options = option_names(config.method["name"])
+    if "classes" not in options:
+        return config
+    found = Counter(case.label for case in plan.train if case.label)
+    classes = list(config.method.get("classes") or sorted(found))
+    if len(classes) < 2:
+        raise UserError(
+            f"the train split has one class of labels ({', '.join(classes) or 'none'}), and a classifier takes two;"
+            " see the label column, data.where and data.healthy_labels"
+        )
+    if lacking := [name for name in classes if not found[name]]:
+        raise UserError(f"method.classes: the train split has no scan of {', '.join(lacking)}")
+    filled: dict[str, Any] = {"classes": classes, "counts": [found[name] for name in classes]}
+    filled["healthy"] = [name for name in classes if name in config.data.healthy_labels]
+    method = {**{key: value for key, value in filled.items() if key in options}, **config.method}
+    method = {key: filled[key] if value is None and key in filled else value for key, value in method.items()}
+    return config.model_copy(update={"method": method})

@@ -1,0 +1,71 @@
+"""Which scans a training learns from, and which choose its best weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medudl.config import Config
+from medudl.data.cases import Case, cases_of, training_cases
+from medudl.data.cohort import Cohort
+from medudl.errors import UserError
+from medudl.methods import method_class
+from medudl.training.labelled import labelled_cases, share_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which scans are learnt from (train) and which choose the best weights (val), and who was left out and why."""
+
+    cohort: Cohort
+    train: list[Case]
+    val: list[Case]
+    notes: list[str]
+
+
+def choose_scans(config: Config, cohort: Cohort) -> Plan:
+    """The scans to train and to validate on. Raises UserError where either is empty.
+
+    Healthy ones; for a supervised method those with a label, of `train.labels` of their patients in either split.
+    """
+    rows = cohort.select(config.data.where)
+    cases, notes = cases_of(rows, config.data)
+    if not cases:
+        told = f" ({notes[0]})" if notes else ""
+        raise UserError(f"the cohort has no scan for data.where and data.channels{told}; see its contrast column")
+    supervised = method_class(config.method["name"]).supervised
+    if config.train.labels < 1 and not supervised:
+        raise UserError(f"train.labels: {config.method['name']} learns without labels; leave it out")
+    chosen: dict[str, list[Case]] = {}
+    for split in ("train", "val"):
+        chosen[split], more = _eligible([case for case in cases if case.split == split], config, supervised)
+        notes = [*notes, *more]
+    if not any(case.split for case in cases):
+        raise UserError("the cohort has no splits; run `medudl index ... --split 70/15/15`, or train with --folds")
+    lacking = next((split for split, found in chosen.items() if not found), None)
+    if lacking is not None and config.data.lesion_free_slices:
+        raise UserError(
+            f"no scan with known lesion-free slices in the {lacking} split: they take a lesion mask or healthy label,"
+            " in two patients at least, one to train on and one to validate; add masks, or leave out another patient"
+        )
+    if lacking is not None and supervised:
+        raise UserError(
+            f"no labelled scan in the {lacking} split; see the label column, `medudl index --labels CSV`, and"
+            " method.classes"
+        )
+    if not chosen["train"]:
+        raise UserError("no healthy scan in the train split; see the label and mask columns and data.healthy_labels")
+    if not chosen["val"]:
+        raise UserError(
+            "no healthy scan in the val split, which chooses the best weights; run `medudl index ... --split 70/15/15`"
+            " or train with --folds"
+        )
+    return Plan(rows, chosen["train"], chosen["val"], notes)
+
+
+def _eligible(cases: Sequence[Case], config: Config, supervised: bool) -> tuple[list[Case], list[str]]:
+    """The cases of one split that may be learnt from, and sentences on those left out."""
+    if not supervised:
+        return training_cases(list(cases), config.data)
+    kept, notes = labelled_cases(cases, config.method.get("classes"))
+    return share_of(kept, config.train.labels, config.train.seed), notes
