@@ -13,6 +13,7 @@ from medudl.errors import UserError
 from medudl.methods.code_distance import CodeGaussian
 from medudl.methods.method import Method
 from medudl.networks.convolutional import ConvEncoder
+from medudl.networks.unet import UNet
 
 
 class Coding(Method):
@@ -38,7 +39,7 @@ class Coding(Method):
 
 
 def coarse_features(encoder: nn.Module, image: Tensor) -> Tensor:
-    """Coarsest feature map of a convolutional encoder: (B, C, *S) -> (B, K, *s). UserError: it is none."""
-    if not isinstance(encoder, ConvEncoder):
+    """Coarsest features of a convolutional encoder or a U-Net: (B, C, *S) -> (B, K, *s). UserError: it is neither."""
+    if not isinstance(encoder, (ConvEncoder, UNet)):
         raise UserError("method.network: only a convolutional encoder has a feature map; set network: convolutional")
     return encoder.features(image)

@@ -50,12 +50,21 @@ class UNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, C', *S)."""
+        skips = self._skips(image)
+        x = skips[-1]
+        for enlarge, block, skip in zip(self.enlarge, self.up, reversed(skips[:-1]), strict=True):
+            x = block(torch.cat([enlarge(x), skip], dim=1))
+        out = channels_to_space(self.last(x), self.patch)
+        return crop_to(out, image.shape[2:])
+
+    def features(self, image: Tensor) -> Tensor:
+        """The coarsest features: (B, C, *S) -> (B, width * 2^(levels - 1), *S / (patch * 2^(levels - 1)))."""
+        return self._skips(image)[-1]
+
+    def _skips(self, image: Tensor) -> list[Tensor]:
         x = space_to_channels(pad_to_multiple(image, self.multiple), self.patch)
         skips: list[Tensor] = []
         for block in self.down:
             x = block(halve(x) if skips else x)  # (B, width * 2^i, *S / 2^i)
             skips.append(x)
-        for enlarge, block, skip in zip(self.enlarge, self.up, reversed(skips[:-1]), strict=True):
-            x = block(torch.cat([enlarge(x), skip], dim=1))
-        out = channels_to_space(self.last(x), self.patch)
-        return crop_to(out, image.shape[2:])
+        return skips

@@ -91,14 +91,21 @@ def test_residual_adds_the_image() -> None:
         _build((1, 8, 8), residual=True, network="bottleneck")
 
 
-def test_a_unet_has_no_code() -> None:
+def test_a_unets_code_is_the_mean_of_its_coarsest_features_and_draws_nothing() -> None:
     unet = _build((1, 8, 8))
-    assert "encode" not in unet.verbs() and "denoise" in unet.verbs()
+    image = torch.rand(2, 1, 8, 8)
+    assert "decode" not in unet.verbs() and {"encode", "denoise"} <= set(unet.verbs())
+    assert unet.feature_map(image).shape == (2, 8, 4, 4)
+    torch.testing.assert_close(unet.encode(image), unet.feature_map(image).mean((2, 3)))
     with pytest.raises(UserError, match="network: bottleneck"):
-        unet.encode(torch.rand(1, 1, 8, 8))
-    bottleneck = _build((1, 8, 8), network="bottleneck", latent=5)
-    assert "encode" in bottleneck.verbs()
-    assert bottleneck.encode(torch.rand(2, 1, 8, 8)).shape == (2, 5)
+        unet.decode(torch.rand(1, 8))
+
+
+def test_a_bottleneck_draws_from_its_code() -> None:
+    bottleneck, image = _build((1, 8, 8), network="bottleneck", latent=5), torch.rand(2, 1, 8, 8)
+    assert bottleneck.encode(image).shape == (2, 5)
+    torch.testing.assert_close(bottleneck.decode(bottleneck.encode(image)), bottleneck.reconstruct(image))
+    assert bottleneck.feature_map(image).shape == (2, 8, 2, 2)
 
 
 class Gaussian:
