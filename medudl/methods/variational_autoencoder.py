@@ -164,6 +164,7 @@ class VariationalAutoencoder(Coding):
         nll, kl = self.bound(image, self.seen, fixed_noise(_SCORE_PAIRS, self.latent))
         return {"elbo": nll + kl, "kl": kl, **super().scores(image)}
 
+    @torch.no_grad()
     def settle(self, batches: Iterable[Batch]) -> None:
         """Measure the codes' spread, which of them are in use, and where the foreground lies."""
         voxels, foregrounds = Moments(), Moments()

@@ -27,6 +27,7 @@ SHAPE = (1, 8, 8)
 METHODS: dict[str, dict[str, Any]] = {
     "autoencoder": {"latent": 4, "width": 4, "levels": 2, "norm": "batch"},
     "denoising_autoencoder": {"width": 4, "levels": 1, "grid": 4},
+    "variational_autoencoder": {"latent": 4, "width": 4, "levels": 2, "norm": "batch", "warmup": 14},
     "toy_wasserstein": {"pool": 8},
     "toy_unrolled": {},
     "toy_staged_rbm": {},
