@@ -15,6 +15,7 @@ METHODS: dict[str, str] = {
     "autoencoder": "medudl.methods.autoencoder:Autoencoder",
     "denoising_autoencoder": "medudl.methods.denoising_autoencoder:DenoisingAutoencoder",
     "sparse_autoencoder": "medudl.methods.sparse_autoencoder:SparseAutoencoder",
+    "stacked_autoencoder": "medudl.methods.stacked_autoencoder:StackedAutoencoder",
     "variational_autoencoder": "medudl.methods.variational_autoencoder:VariationalAutoencoder",
     "classifier": "medudl.methods.classifier:Classifier",
     "feature_autoencoder": "medudl.methods.feature_autoencoder:FeatureAutoencoder",

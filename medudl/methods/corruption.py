@@ -18,7 +18,9 @@ Fill = Literal["zero", "mean"]
 _UPSAMPLE = {2: "bilinear", 3: "trilinear"}
 
 
-def gaussian(image: Tensor, foreground: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
+def gaussian(
+    image: Tensor, foreground: Tensor, sigma: float | Tensor, generator: torch.Generator | None = None
+) -> Tensor:
     """Gaussian noise: x + n, n ~ N(0, sigma^2) a voxel and channel (Vincent et al. 2008). sigma: in intensities."""
     return image + sigma * _normal(image.shape, image, generator) * foreground
 

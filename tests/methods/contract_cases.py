@@ -25,6 +25,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         for penalty, network in [("l1", "convolutional"), ("l2", "linear"), ("kl", "dense"), ("kl", "convolutional")]
     ),
     *(
+        ("stacked_autoencoder", {"channels": channels, "sizes": [12, 6], "training": training, "corruption": noise})
+        for channels, training, noise in [
+            ([], "greedy", "gaussian"),
+            ([4], "end_to_end", "masking"),
+            ([4], "greedy_then_end_to_end", "none"),
+        ]
+    ),
+    *(
         ("denoising_autoencoder", {"width": 4, "levels": 2, "noise": noise, "grid": 4, **more})
         for noise, more in [
             ("coarse", {}),
