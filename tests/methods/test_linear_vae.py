@@ -1,4 +1,4 @@
-"""A linear variational autoencoder is probabilistic PCA (Tipping & Bishop 1999): its bound is tight to the last digit."""
+"""A linear variational autoencoder is probabilistic PCA (Tipping & Bishop 1999): its bound is tight, digit by digit."""
 
 from __future__ import annotations
 
