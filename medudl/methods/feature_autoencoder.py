@@ -22,8 +22,8 @@ Features = Literal["efficientnet_lite0", "encoder", "random"]
 Stage = Annotated[int, Field(ge=1, le=7)]
 
 _SMOOTH = {2: "bilinear", 3: "trilinear"}
+_POOL: Mapping[int, Callable[..., Tensor]] = {2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
 _NEAR = 3  # training images that an image is compared with
-_PER_BATCH = 4096  # positions of a batch that the sample is drawn from, so that it costs no memory
 
 
 class FeatureAutoencoder(Method):
@@ -200,6 +200,4 @@ def _share(batch: Batch, stage: Tensor) -> Tensor:
     foreground = batch.get("foreground")
     if foreground is None:
         return torch.ones_like(stage[:, :1])
-    size = stage.shape[2:]
-    pool = F.adaptive_avg_pool2d if stage.ndim == 4 else F.adaptive_avg_pool3d
-    return pool(foreground.float(), list(size))
+    return _POOL[stage.ndim - 2](foreground.float(), stage.shape[2:])

@@ -165,7 +165,7 @@ class Nearest(FeatureModel):
         """See `FeatureModel`."""
         flat = z.movedim(1, -1).flatten(0, -2)  # (N, C)
         with torch.no_grad():
-            nearest = torch.cat([torch.cdist(part, self.prototypes).argmin(1) for part in flat.split(_CHUNK)])
+            nearest = torch.cat([torch.cdist(part, self.prototypes).argmin(1) for part in torch.split(flat, _CHUNK)])
         return self.prototypes[nearest].view(len(z), *z.shape[2:], -1).movedim(-1, 1)
 
     @torch.no_grad()

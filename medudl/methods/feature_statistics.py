@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -127,4 +128,5 @@ class PooledScores(nn.Module):
         """Standardised (B, Z) -> (B,)."""
         used = self.bank[: max(1, int(self.count))]
         distance = torch.cdist(p, used, compute_mode="donot_use_mm_for_euclid_dist")
-        return distance.topk(min(self.near, len(used)), largest=False).values.mean(dim=1) / p.shape[1] ** 0.5
+        nearest = distance.topk(min(self.near, len(used)), largest=False).values
+        return nearest.mean(dim=1) / math.sqrt(p.shape[1])

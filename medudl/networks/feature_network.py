@@ -90,6 +90,9 @@ class ImageNetFeatures(FeatureNetwork):
     192, 320), grid (D,) H/2, /4, /8, /16, /16, /32, /32 of the enlarged picture.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, shape: Sequence[int], stages: Sequence[int], side: int) -> None:
         network = EfficientNetLite0(max(stages))
         digest = load_imagenet(network)
@@ -107,11 +110,11 @@ class ImageNetFeatures(FeatureNetwork):
         channels, volume = image.shape[1], image.ndim == 5
         slices = image.movedim(2, 1).flatten(0, 1) if volume else image  # (B*D, C, H, W)
         grey = slices.flatten(0, 1)[:, None]  # (B*D*C, 1, H, W)
-        parts = [self._pictures(part) for part in grey.split(_AT_ONCE)]
+        parts = [self._pictures(part) for part in torch.split(grey, _AT_ONCE)]
         out = []
         for maps in zip(*parts, strict=True):
-            found = torch.cat(maps).unflatten(0, (-1, channels)).flatten(1, 2)  # (B*D, C*C_s, h, w)
-            out.append(found.unflatten(0, (len(image), -1)).movedim(1, 2) if volume else found)
+            found = torch.unflatten(torch.cat(maps), 0, (-1, channels)).flatten(1, 2)  # (B*D, C*C_s, h, w)
+            out.append(torch.unflatten(found, 0, (len(image), -1)).movedim(1, 2) if volume else found)
         return out
 
     def _pictures(self, grey: Tensor) -> list[Tensor]:
