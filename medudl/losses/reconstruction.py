@@ -83,6 +83,11 @@ def _precise(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def _full(x: Tensor) -> Tensor:
+    """At least float32."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def _reduce(values: Tensor, foreground: Tensor | None, voxelwise: bool) -> Tensor:
     per_voxel = values.sum(dim=1, keepdim=True)  # (B, 1, *S)
     if foreground is not None:
