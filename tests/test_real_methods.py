@@ -37,8 +37,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "classifier": {"body": {"name": "autoencoder", **SMALL}},
 }
 STEPS = 20
-TRAIN = [f"train.steps={STEPS}", "train.patience=null", "train.batch_size=4", "train.validate_every=5", "train.sample_every=5", "train.checkpoint_every=5",
-         "train.device=cpu", "detect.median=3", "detect.erode=1"]  # fmt: skip
+TRAIN = [
+    f"train.steps={STEPS}", "train.patience=null", "train.batch_size=4", "train.validate_every=5",
+    "train.sample_every=5", "train.checkpoint_every=5", "train.device=cpu", "detect.median=3", "detect.erode=1",
+]  # fmt: skip
 # What the shipped configs say of other scans than these.
 PLAIN = ["data.where={}", "data.channels=[]", "data.grid=null", "data.register_to_grid=false", "data.foreground=body",
          "data.outside=keep", "data.crop_foreground=false", "data.intensity={kind: percentile}"]  # fmt: skip
