@@ -116,7 +116,7 @@ class Shelf:
         self.private = private
         self._rows: dict[tuple[str, str], list[tuple[CohortFile, Series]]] = {}
         self._names: dict[str, Names] = {}
-        for file in (*catalogue.cohorts(), *_own(catalogue, run)):
+        for file in (*catalogue.cohorts(), *tables_of_run(catalogue, run)):
             for row in file.cohort.series():
                 self._rows.setdefault((row.subject, row.series), []).append((file, row))
 
@@ -178,7 +178,7 @@ class Shelf:
         return source, lesion and replace(lesion, title="lesion mask (truth)", subject=subject), ""
 
 
-def _own(catalogue: Catalogue, run: Path | None) -> Iterator[CohortFile]:
+def tables_of_run(catalogue: Catalogue, run: Path | None) -> Iterator[CohortFile]:
     """The table that a run keeps of what it was trained from."""
     path = run / "cohort.csv" if run is not None else None
     if path is not None and path.is_file():

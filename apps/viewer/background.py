@@ -34,9 +34,9 @@ class Background:
 
     def start(
         self, arguments: Sequence[str], check: Callable[[], None], *, about: Mapping[str, Any] | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None, module: str = "medudl.cli",
     ) -> bool:  # fmt: skip
-        """Run `medudl` with these arguments; False where it runs already.
+        """Run `medudl`, or another module, with these arguments; False where it runs already.
 
         check: called alone, before the process begins; what it raises is raised. about: facts that `job` gives back.
         """
@@ -48,7 +48,7 @@ class Background:
             began = time.time_ns()
             with (self.state / "said.txt").open("wb") as said:
                 process = subprocess.Popen(
-                    command(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+                    command(arguments, module), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
                     pass_fds=[lock], start_new_session=True, env={**os.environ, **(environment or {})},
                 )  # fmt: skip
             job = {"pid": process.pid, "began": began, **(about or {})}
@@ -112,9 +112,9 @@ class Background:
             time.sleep(0.01)
 
 
-def command(arguments: Sequence[str]) -> list[str]:
+def command(arguments: Sequence[str], module: str = "medudl.cli") -> list[str]:
     """The command line; -P: a folder with scans never becomes a place that Python imports from."""
-    return [sys.executable, "-P", "-m", "medudl.cli", *arguments]
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def tail(path: Path) -> list[str]:

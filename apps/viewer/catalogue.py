@@ -65,6 +65,20 @@ class Report:
     run: str
 
 
+@dataclass(frozen=True)
+class EmbeddingFolder:
+    """A folder that `medudl embed` wrote. run: the run that made it, None where none in the folder did.
+
+    trouble: why it cannot be shown, "" where its embedding.json can be read.
+    """
+
+    id: str
+    name: str
+    path: Path
+    run: RunFolder | None
+    trouble: str = ""
+
+
 class Catalogue:
     """The viewed folder. Half-written files are left out, and `troubles` says so; nothing here raises but source_of."""
 
@@ -95,6 +109,14 @@ class Catalogue:
         found = self.look()
         return [Report(self.id_of("report", p), self._name(p), p, self._maker(_judged(p), found, p))
                 for p in found.reports]  # fmt: skip
+
+    def embeddings(self) -> list[EmbeddingFolder]:
+        """Folders with an embedding.json, each with the run that its file names."""
+        found = self.look()
+        runs = {run.path.resolve(): run for run in map(self._run, found.runs) if isinstance(run, RunFolder)}
+        # What lies beside the opened folder is out of reach, so that a run that was opened itself holds its map inside.
+        inner = [path / "cases" for path in found.runs if (path / "cases" / "embedding.json").is_file()]
+        return [self._embedding(path, runs) for path in (*found.embeddings, *inner)]
 
     def troubles(self) -> list[str]:
         """Sentences about tables and runs that could not be read, and about a look that ended early."""
@@ -174,6 +196,14 @@ class Catalogue:
                     " Wait a moment, or restore the folder from a copy.")  # fmt: skip
         status = str(meta.get("status", ""))
         return RunFolder(self.id_of("run", path), self._name(path), path, meta["method"], status)
+
+    def _embedding(self, path: Path, runs: dict[Path, RunFolder]) -> EmbeddingFolder:
+        meta = read_json(path / "embedding.json")
+        if not isinstance(meta, dict) or not isinstance(meta.get("run"), str):
+            told = f"{self._name(path)} cannot be read: it is damaged or still being written."
+            return EmbeddingFolder(self.id_of("embedding", path), self._name(path), path, None, told)
+        run = runs.get((path / meta["run"]).resolve())
+        return EmbeddingFolder(self.id_of("embedding", path), self._name(path), path, run)
 
     def _maker(self, thresholds: set[float], found: Look, path: Path) -> str:
         """The run whose healthy thresholds stand in an output; of copies of a run, the one that lies nearest."""

@@ -18,8 +18,9 @@ from apps.viewer.sessions import Password, Sessions, same
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN = ("/_stcore/health",)  # says "ok" and no more
-OWN = ("/voxels/", "/asset/")
-_ROOTS = {"", "static", "_stcore", "media", "component", "voxels", "asset", "login", "favicon.png", "manifest.json"}
+OWN = ("/voxels/", "/embedding/", "/asset/")
+_ROOTS = {"", "static", "_stcore", "media", "component", "voxels", "embedding", "asset", "login", "favicon.png",
+          "manifest.json"}  # fmt: skip
 _PORTS = {"http": 80, "https": 443}
 _TWICE = re.compile(r"%[0-9a-fA-F]{2}")
 POLICY = "; ".join(
@@ -206,5 +207,5 @@ def _guarded(scope: Scope, send: Send) -> Send:
 
 def _headers(path: str) -> Iterable[tuple[str, str]]:
     yield from _HEADERS.items()
-    if path.startswith("/voxels/"):
+    if path.startswith(("/voxels/", "/embedding/")):
         yield "cache-control", "no-store"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from apps.viewer.explore_desk import Desk
 from apps.viewer.source import Sources
 from apps.viewer.store import Store
 
@@ -36,10 +37,16 @@ class House:
 
     settings: Settings
     sources: Sources = field(default_factory=Sources)
+    desk: Desk = field(default_factory=Desk)
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "store", Store(self.settings.cache_bytes, self.settings.places))
+
+    def close(self) -> None:
+        """End the workers and let go of all that is held."""
+        self.desk.close()
+        self.store.close()
 
 
 _open: list[House] = []

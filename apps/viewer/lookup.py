@@ -24,6 +24,7 @@ class Look:
     runs: list[Path] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
+    embeddings: list[Path] = field(default_factory=list)
     scans: int = 0
     whole: bool = True
 
@@ -50,6 +51,8 @@ def look(folder: Path) -> Look:
             found.outputs.append(listing.path)
         if "report.json" in names:
             found.reports.append(listing.path)
+        if "embedding.json" in names:
+            found.embeddings.append(listing.path)
         found.tables += [listing.path / name for name in listing.files if name.lower().endswith(".csv")]
         if not is_made(names):
             found.scans += _scans(listing)
@@ -58,7 +61,7 @@ def look(folder: Path) -> Look:
 
 def is_made(names: set[str]) -> bool:
     """Whether a folder with these names is one that medudl wrote: its pictures and volumes are no scans."""
-    return not names.isdisjoint({"run.json", "scores.csv", "report.json"})
+    return not names.isdisjoint({"run.json", "scores.csv", "report.json", "embedding.json"})
 
 
 def inside(path: Path, folder: Path) -> bool:

@@ -23,6 +23,13 @@ def anomalies() -> None:
     page()
 
 
+def explore() -> None:
+    """All cases as a map, and the walk through what a model has learnt."""
+    from apps.viewer.pages.explore import page
+
+    page()
+
+
 def train() -> None:
     """Training, watched."""
     from apps.viewer.pages.train import page
@@ -37,6 +44,7 @@ def main() -> None:
     pages = [
         st.Page(studies, title="Studies", url_path="studies", icon=":material/grid_view:", default=True),
         st.Page(anomalies, title="Anomalies", url_path="anomalies", icon=":material/target:"),
+        st.Page(explore, title="Explore", url_path="explore", icon=":material/scatter_plot:"),
         st.Page(train, title="Train", url_path="train", icon=":material/model_training:"),
     ]
     page = st.navigation(pages, position="top")

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from apps.viewer.explore_routes import EXPLORE_ROUTES
 from apps.viewer.house import house
 from apps.viewer.source import Source
 from apps.viewer.store import Held
@@ -149,4 +150,5 @@ ROUTES = [
     Route("/voxels/{id:str}", _answering(volume)),
     Route("/voxels/{rest:path}", lambda request: _problem(404, "no such scan; open it from its page")),
     Route("/asset/{name:path}", _answering(asset)),
+    *EXPLORE_ROUTES,
 ]

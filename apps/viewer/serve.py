@@ -76,7 +76,7 @@ def serve(settings: Settings, orders: Orders) -> None:
         _stop_with_parent(server)
         server.run([socket.socket(fileno=orders.socket)])
     finally:
-        house().store.close()
+        house().close()
 
 
 def rules(settings: Settings, orders: Orders) -> Rules:
