@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 WEIGHT_SPREAD = 0.01  # of the first weights (Hinton 2012, a practical guide)
 CHUNK = 2**22  # numbers held at once while single voxels are looked at
+
+DEVICES = ("cpu", "cuda")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +25,10 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.autocast(_device_type(args[0]), enabled=False):
+        kind = next((kind for kind in DEVICES if torch.is_autocast_enabled(kind)), None)
+        if kind is None:
+            return function(*args, **kwargs)
+        with torch.autocast(kind, enabled=False):
             return function(*args, **kwargs)
 
     return inside
@@ -177,8 +182,8 @@ class BernoulliMachine(Machine):
 
     def free_energy_gradient(self, v: Tensor, h: Tensor, share: Tensor) -> dict[str, Tensor]:
         """W: -v h', b: -v, c: -h, each times share and summed over the batch."""
-        share = -share
-        return {"weight": (v * share[:, None]).T @ h, "visible_bias": share @ v, "hidden_bias": share @ h}
+        h = h * -share[:, None]
+        return {"weight": v.T @ h, "visible_bias": -(share @ v), "hidden_bias": h.sum(0)}
 
     def conditional_nll(self, v: Tensor, voxels: Tensor) -> Tensor:
         """Cross-entropy of v_i and sigmoid(F(v_i = 0) - F(v_i = 1)), the others as they are: (B, K).
@@ -196,8 +201,8 @@ class BernoulliMachine(Machine):
 
 
 def coin(probability: Tensor) -> Tensor:
-    """1 with this probability, else 0, in the same kind of number."""
-    return torch.rand_like(probability).lt(probability).to(probability.dtype)
+    """1 with this probability, else 0, in the same kind of number and without a gradient."""
+    return torch.rand_like(probability.detach()).lt_(probability.detach())
 
 
 def coin_entropy(probability: Tensor) -> Tensor:
@@ -209,7 +214,3 @@ def coin_entropy(probability: Tensor) -> Tensor:
 
 def _times(values: Tensor, beta: float) -> Tensor:
     return values if beta == 1.0 else values * beta
-
-
-def _device_type(module: Any) -> str:
-    return str(next(module.parameters()).device.type)

@@ -83,7 +83,7 @@ class DeepBeliefNetwork(Method):
         """One update of the phase's layer, by hand."""
         gradients = self._contrast(batch["image"])
         # Where learning ends, what comes from below and what the chains say have the same means.
-        parts = {"mismatch": gradients["visible_bias"].abs().mean()}
+        parts = {"mismatch": torch.linalg.vector_norm(gradients["visible_bias"])}
         yield Objective(f"layer{self.active + 1}", None, parts, gradients)
 
     @torch.no_grad()

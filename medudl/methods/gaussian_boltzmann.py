@@ -80,11 +80,8 @@ class GaussianMachine(Machine):
         """
         share, x, sigma = -share, self.standard(v), self.sigma
         residual = x - h @ self.weight.T
-        found = {
-            "weight": (x * share[:, None]).T @ h,
-            "visible_bias": share @ residual / sigma,
-            "hidden_bias": share @ h,
-        }
+        h = h * share[:, None]
+        found = {"weight": x.T @ h, "visible_bias": share @ residual / sigma, "hidden_bias": h.sum(0)}
         if self.stated is None:
             slope = (share @ (x * residual)) * (sigma - SMALLEST_SIGMA) / sigma  # (V,)
             found["log_sigma"] = slope if len(self.log_sigma) > 1 else slope.sum(0, keepdim=True)

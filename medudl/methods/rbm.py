@@ -72,7 +72,7 @@ class RBM(Method):
         """One update by hand."""
         gradients = self._contrast(batch["image"])
         # Where learning ends, data and chains have the same means.
-        yield Objective("machine", None, {"mismatch": gradients["visible_bias"].abs().mean()}, gradients)
+        yield Objective("machine", None, {"mismatch": torch.linalg.vector_norm(gradients["visible_bias"])}, gradients)
 
     @torch.no_grad()
     @full_precision

@@ -30,8 +30,8 @@ def train_step(
 ) -> list[Turn]:
     """Drive one step of a method, which yields an objective a turn.
 
-    A turn: advance the flow under autocast, zero that player's gradients, backward, average gradients over the ranks,
-    unscale, clip, step. Then the flow goes on: "after the update" is the line after its `yield`.
+    A turn: advance the flow under autocast, zero that player's gradients, backward (or take the ready ones), average
+    gradients over the ranks, unscale, clip, step. Then the flow goes on: "after the update" is the line after its `yield`.
     """
     for trick in tricks:
         batch = trick.before_step(batch)
@@ -48,8 +48,8 @@ def train_step(
                 for trick in tricks:
                     for name, penalty in trick.penalty(player.name, player.module).items():
                         loss, parts[name] = loss + penalty, penalty
-        player.optimiser.zero_grad()
         if loss is not None and objective.gradients is None:
+            player.optimiser.zero_grad()
             fabric.backward(loss)
         else:
             player.set_gradients(objective.gradients or {})

@@ -35,7 +35,8 @@ class Player:
         self.name = name
         self.module = module
         self.settings = settings
-        self.parameters = list(module.parameters())
+        self.named = list(module.named_parameters())
+        self.parameters = [parameter for _, parameter in self.named]
         self.precision = fabric.strategy.precision
         self.scaler = getattr(self.precision, "scaler", None)
         self.optimiser: Any = fabric.setup_optimizers(_optimiser(self.parameters, settings, fused=self.scaler is None))
@@ -49,8 +50,8 @@ class Player:
             group["lr"] = value
 
     def set_gradients(self, gradients: Mapping[str, Tensor]) -> None:
-        """Take ready gradients, by parameter name of the module."""
-        for name, parameter in self.module.named_parameters():
+        """Take ready gradients, by parameter name of the module; a parameter without one has none."""
+        for name, parameter in self.named:
             parameter.grad = gradients[name].to(parameter.dtype) if name in gradients else None
 
     def update(self, scaled: bool) -> Tensor:
@@ -62,7 +63,7 @@ class Player:
         if scaled:
             self.precision.unscale_gradients(self.optimiser.optimizer)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = _total_norm(gradients)
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip_norm, norm)
         if scaled or self.scaler is None:
@@ -115,6 +116,14 @@ def averaged(players: Iterable[Player]) -> Iterator[None]:
 def _copy(source: list[Tensor], target: list[nn.Parameter]) -> None:
     for weights, parameter in zip(source, target, strict=True):
         parameter.copy_(weights)
+
+
+def _total_norm(gradients: list[Tensor]) -> Tensor:
+    """What torch.nn.utils.get_total_norm gives; sorting by device and kind, which are one here, costs more than it."""
+    if not gradients:
+        return torch.zeros(())
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
 
 
 def _optimiser(parameters: list[nn.Parameter], settings: Optimiser, fused: bool) -> torch.optim.Optimizer:
