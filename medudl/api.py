@@ -112,14 +112,18 @@ def check_method(config: Config) -> None:
 
 
 def _train_one(config: Config, cohort: Cohort, out: Path, resume: bool, progress: bool) -> None:
+    from medudl.tasks.classify import calibrate_probabilities
     from medudl.tasks.detect import calibrate
     from medudl.training.train import fit
 
     run = fit(config, cohort, out, resume=resume, progress=progress)
     # Under torchrun or SLURM every rank comes here; the first one measures and writes.
     first = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
-    if first and "anomaly" in run.method().verbs():
+    verbs = run.method().verbs() if first else ()
+    if "anomaly" in verbs:
         calibrate(run)
+    if "classify" in verbs and len(run.meta["classes"]) > 1:
+        calibrate_probabilities(run)
 
 
 def detect(
@@ -142,6 +146,16 @@ def embed(
     return task.embed(run, input, out, split=split, by=by, device=device, seed=seed, progress=progress)
 
 
+def classify(
+    run: str | Path, input: str | Path, out: str | Path, *, split: str | None = None, device: str = "auto",
+    progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """predictions.csv: the class of each scan with calibrated probabilities. Returns it."""
+    from medudl.tasks import classify as task
+
+    return task.classify(run, input, out, split=split, device=device, progress=progress)
+
+
 def evaluate(
     run: str | Path, cohort: str | Path | None = None, *, split: str = "test", out: str | Path,
     device: str = "auto", progress: bool = True,
@@ -150,6 +164,21 @@ def evaluate(
     from medudl.report import evaluate as report
 
     return report.evaluate(run, cohort, split=split, out=out, device=device, progress=progress)
+
+
+def label_curve(
+    run: str | Path, out: str | Path, *, against: Sequence[str | Path] = (), cohort: str | Path | None = None,
+    seeds: int = 5, overrides: Sequence[str] = (), progress: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """label_curve.json and .html: a classifier from scratch and from each run, on growing shares of the labels.
+
+    overrides: of the settings of configs/classifier.yaml, as `--set`. See `medudl.label_curve`.
+    """
+    from medudl import label_curve as curve
+
+    settings = read_config(config_path("classifier"), overrides)
+    check_method(settings)
+    return curve.label_curve([run, *against], settings, out, cohort=cohort, seeds=seeds, progress=progress)
 
 
 def view(

@@ -132,16 +132,45 @@ def embed(
 
 
 @app.command()
+def classify(
+    run: RunFolder,
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="cohort.csv, a folder, or one file.")],
+    out: Out,
+    split: Annotated[str | None, typer.Option(help="Only this split of the cohort.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Which class is each scan, and how sure is it? predictions.csv, with calibrated probabilities."""
+    from medudl import api
+
+    table = api.classify(run, input, out, split=split, device=device)
+    typer.echo(f"{out / 'predictions.csv'}: {len(table)} scans")
+
+
+@app.command()
 def evaluate(
     run: RunFolder,
     out: Out,
     cohort: Annotated[Path | None, typer.Option(help="Default: the cohort that the run was trained from.")] = None,
     split: Annotated[str, typer.Option(help="The split to evaluate on.")] = "test",
     device: Device = "auto",
+    label_curve: Annotated[
+        bool, typer.Option("--label-curve", help="What RUN is worth to a classifier: from scratch against from it.")
+    ] = False,
+    against: Annotated[list[Path] | None, typer.Option(help="A further run, with --label-curve.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings a point, with --label-curve.")] = 5,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="With --label-curve: train.steps=300, method.freeze=true ...")
+    ] = None,
 ) -> None:
     """How good is it, against what any ruler could do? report.html, report.json and a verdict."""
     from medudl import api
 
+    if label_curve:
+        tree = api.label_curve(run, out, against=against or (), cohort=cohort, seeds=seeds, overrides=set_ or ())
+        typer.echo(f"{tree['table']}\nReport: {out / 'label_curve.html'}\n{tree['verdict']}")
+        return
+    if against or set_:
+        raise UserError("--against and --set go with --label-curve; a report takes one run as it was trained")
     result = api.evaluate(run, cohort, split=split, out=out, device=device)
     typer.echo(f"Report: {out / 'report.html'}")
     typer.echo(str(result["verdict"]))

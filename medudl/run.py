@@ -4,6 +4,7 @@ config.yaml          every setting
 cohort.csv, .json    the rows and splits that were used
 run.json             format version, method, image shape, status
 fitted.json          what the pipeline learnt from the training scans
+scans.json           ids of the scans learnt from, and of those that chose the best weights
 weights.safetensors  the best weights
 checkpoint/          the last two states of the training, for `--resume`
 log.jsonl, events/   the training's course

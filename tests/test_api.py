@@ -28,6 +28,7 @@ def test_a_config_is_found_by_its_name() -> None:
 def test_commands_are_functions_of_the_package() -> None:
     assert medudl.train is api.train and set(medudl.__all__) == {
         "__version__",
+        "classify",
         "detect",
         "evaluate",
         "index",

@@ -34,8 +34,14 @@ def complete(config: Config, cohort: Cohort, stored: Config | None = None) -> tu
             f" whose encoder {config.method['name']} is to stand on"
         )
     plan = choose_scans(config, cohort)
-    told = [] if stored is not None else _seen_before(config, plan.cohort)
-    return _with_classes(config, plan), replace(plan, notes=[*notes, *told, *plan.notes])
+    seen = 0 if stored is not None else seen_before(config, plan.cohort)
+    if seen:
+        notes.append(f"{config.init} was trained on images of {seen} of the test patients: it will look better on them")
+    config = _with_classes(config, plan)
+    lacking = set(config.options.get("classes", [])) - {case.label for case in plan.val}
+    if lacking:
+        notes.append(f"the val split, which chooses the best weights, has no scan of {', '.join(sorted(lacking))}")
+    return config, replace(plan, notes=[*notes, *plan.notes])
 
 
 def source_of(config: Config) -> Method | None:
@@ -72,17 +78,15 @@ def _otherwise(config: Config, source: Data) -> list[str]:
     return [f"{config.init} saw its images otherwise: {'; '.join(told)}"] if told else []
 
 
-def _seen_before(config: Config, cohort: Cohort) -> list[str]:
+def seen_before(config: Config, cohort: Cohort) -> int:
+    """How many patients of the test split the run of `method.init` was trained on, as far as names can tell."""
     if config.init is None:
-        return []
+        return 0
     before = Run.open(config.init).cohort()
     if before.key_id != cohort.key_id:
-        return []
+        return 0
     tested = {series.subject for series in cohort.series() if series.split == "test"}
-    both = tested & {series.subject for series in before.series() if series.split == "train"}
-    if not both:
-        return []
-    return [f"{config.init} was trained on images of {len(both)} of the test patients: it will look better on them"]
+    return len(tested & {series.subject for series in before.series() if series.split == "train"})
 
 
 def _with_classes(config: Config, plan: Plan) -> Config:

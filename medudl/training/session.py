@@ -115,6 +115,7 @@ def _data(fabric: Fabric, run: Run, plan: Plan, screen: Screen) -> tuple[Loader,
         raise UserError("scans of the train and val split differ in size; set data.size, and data.spacing if needed")
     if fabric.is_global_zero:
         run.update({"shape": list(loaders[0].shape)})
+        run.write_json("scans.json", {"train": [case.id for case in train], "val": [case.id for case in val]})
         write_card(run, train, val, (len(loaders[0].items), len(loaders[1].items)), root)
         run.write_json("environment.json", environment(fabric, run.config.train))
     fabric.barrier()
