@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from medudl.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from medudl.api import classify, detect, embed, evaluate, index, train, view
+    from medudl.api import classify, detect, embed, evaluate, export, index, train, view
 
-__all__ = ["__version__", "classify", "detect", "embed", "evaluate", "index", "train", "view"]
+__all__ = ["__version__", "classify", "detect", "embed", "evaluate", "export", "index", "train", "view"]
 
 
 def __getattr__(name: str) -> Any:

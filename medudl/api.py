@@ -13,6 +13,7 @@ from medudl.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from medudl.bundle.export import Exported
     from medudl.data.cohort import Cohort
 
 PACKAGE = Path(__file__).parent
@@ -179,6 +180,18 @@ def label_curve(
     settings = read_config(config_path("classifier"), overrides)
     check_method(settings)
     return curve.label_curve([run, *against], settings, out, cohort=cohort, seeds=seeds, progress=progress)
+
+
+def export(
+    run: str | Path, out: str | Path, *, onnx: bool = True, report: str | Path | None = None, authors: str = ""
+) -> Exported:  # fmt: skip
+    """A MONAI bundle in the new folder `out`: weights, settings, ONNX, model card; nothing of patients. docs/export.md.
+
+    report: what `medudl evaluate -o` wrote, for the model card. Returns what was written, and what ONNX left out.
+    """
+    from medudl.bundle import export as pack
+
+    return pack.export(run, out, onnx=onnx, report=report, authors=authors)
 
 
 def view(

@@ -177,6 +177,24 @@ def evaluate(
 
 
 @app.command()
+def export(
+    run: RunFolder,
+    out: Out,
+    onnx: Annotated[bool, typer.Option(help="Write ONNX graphs too.")] = True,
+    report: Annotated[Path | None, typer.Option(help="What `medudl evaluate` wrote, for the model card.")] = None,
+    authors: Annotated[str, typer.Option(help="Who trained it, for the bundle's metadata.")] = "",
+) -> None:
+    """A MONAI bundle to give to others: weights, settings, ONNX, a model card; no scan, no patient."""
+    from medudl import api
+
+    made = api.export(run, out, onnx=onnx, report=report, authors=authors)
+    for verb, why in (made.onnx.left_out if made.onnx else {}).items():
+        typer.echo(f"ONNX without {verb}: {why}", err=True)
+    typer.echo(f"Bundle: {out}; how to run it: {out / 'docs' / 'README.md'}; what is still to be written:"
+               f" {out / 'docs' / 'model_card.md'}")  # fmt: skip
+
+
+@app.command()
 def view(
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="Scans, cohorts, runs and maps below it; or a cohort.csv.")

@@ -31,6 +31,7 @@ def test_commands_are_functions_of_the_package() -> None:
         "classify",
         "detect",
         "evaluate",
+        "export",
         "index",
         "train",
         "view",

@@ -1,0 +1,106 @@
+"""What a bundle holds of a run: settings, what the pipeline learnt, thresholds. No row, id or picture of a patient."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medudl.config import validate_config
+from medudl.errors import UserError
+from medudl.run import Run
+from medudl.version import VERSION
+
+if TYPE_CHECKING:
+    from medudl.data.cohort import Cohort
+    from medudl.data.pipeline import Pipeline
+    from medudl.methods.method import Method
+
+FILE = "configs/medudl.json"
+WEIGHTS = "models/model.pt"  # MONAI's name for it
+CALIBRATION, CLASSIFICATION = "calibration.json", "classification.json"
+FORMAT = 1
+WHERE = ("contrast", "modality")  # columns that say what kind of scan; all others may name patients
+
+
+def shipped_settings(run: Run) -> dict[str, Any]:
+    """The content of configs/medudl.json. Left out: paths, cohort rows, what data.where says beside WHERE, scores."""
+    config = run.config
+    data = config.data.model_dump(mode="json")
+    where = {column: value for column, value in data["where"].items() if column in WHERE}
+    healthy = run.read_json(CALIBRATION) if (run.path / CALIBRATION).is_file() else None
+    chances = run.read_json(CLASSIFICATION) if (run.path / CLASSIFICATION).is_file() else {}
+    return {
+        "format": FORMAT,
+        "medudl": VERSION,
+        "method": {key: value for key, value in config.method.items() if key != "init"},
+        "shape": list(run.shape),
+        "data": {**data, "where": where, "cache": None},
+        "detect": config.detect.model_dump(mode="json"),
+        "fitted": run.read_json("fitted.json"),
+        "calibration": None if healthy is None else {**healthy, "scans": []},
+        "classes": list(run.meta.get("classes") or config.options.get("classes") or []),
+        "temperature": chances.get("temperature", 1.0),
+    }
+
+
+def left_out(run: Run) -> list[str]:
+    """Columns of the run's data.where that its bundle does not hold."""
+    return sorted(column for column in run.config.data.where if column not in WHERE)
+
+
+class Shipped(Run):
+    """A bundle, as tasks see a run: the same pipeline, method and thresholds. There is no cohort in it.
+
+    root: the bundle's folder. Raises UserError: no bundle of medudl, or damaged.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        path = Path(root)
+        try:
+            tree = json.loads((path / FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{path}: no bundle of medudl ({reason}); give a folder that `medudl export` wrote"
+            ) from None
+        if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+            raise UserError(f"{path}: of another bundle format; this medudl ({VERSION}) reads format {FORMAT}")
+        sections = {name: tree[name] for name in ("method", "data", "detect")}
+        meta = {"method": tree["method"]["name"], "shape": tree["shape"]}
+        super().__init__(path, validate_config(sections, where=str(path / FILE)), meta)
+        self._fitted, self._calibration = tree["fitted"], tree["calibration"]
+        self.classes: list[str] = tree["classes"]
+        self.temperature: float = tree["temperature"]
+        self._loaded: Method | None = None
+
+    def untrained(self) -> Method:
+        """The method, its weights not loaded yet."""
+        from medudl.methods import build
+
+        return build(str(self.config.method["name"]), self.shape, self.config.options)
+
+    def method(self, device: str = "cpu") -> Method:
+        """The method with the bundle's weights, in eval mode; the one given to `keep`, on its own device, if any."""
+        from medudl.bundle.network import Network
+
+        return self._loaded or Network(self).load(self.path / WEIGHTS).to(device).method
+
+    def keep(self, method: Method) -> None:
+        """Let this method, loaded already, be `method` from now on: big weights are not read twice."""
+        self._loaded = method
+
+    def pipeline(self) -> Pipeline:
+        """The pipeline of the run, with what it learnt."""
+        from medudl.data.pipeline import Pipeline
+
+        return Pipeline(self.config.data, self._fitted)
+
+    def cohort(self) -> Cohort:
+        """Raises UserError always: patients stay with the run."""
+        raise UserError(f"{self.path}: a bundle holds no cohort; ask for this at the run that it was exported from")
+
+    @property
+    def healthy(self) -> dict[str, Any] | None:
+        """The thresholds, without the scans they were measured on; None where the method has no map."""
+        return None if self._calibration is None else dict(self._calibration)
