@@ -21,7 +21,8 @@ SELECT_SICK = 300  # training films of sick patients, for the choice alone
 PIXEL: Mapping[str, Mapping[str, Any]] = {
     "autoencoder": {"name": "autoencoder", "latent": 64, "width": 16, "levels": 4},
     "denoising autoencoder": {
-        "name": "denoising_autoencoder", "width": 16, "levels": 3, "norm": "batch", "residual": True, "grid": 8, "patch": 2,
+        "name": "denoising_autoencoder", "width": 16, "levels": 3, "patch": 2, "norm": "batch", "residual": True,
+        "grid": 8,
     },
     "sparse autoencoder": {"name": "sparse_autoencoder"},
     "variational autoencoder": {"name": "variational_autoencoder", "latent": 64, "width": 16, "levels": 4},
