@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -30,6 +31,12 @@ def method_class(name: str) -> type[Method]:
 def option_names(name: str) -> list[str]:
     """The options that `method:` takes beside `name`."""
     return option_names_of(method_class(name))
+
+
+def required_names(name: str) -> list[str]:
+    """Those of `option_names` without a default."""
+    parameters = inspect.signature(method_class(name)).parameters
+    return [n for n in option_names(name) if parameters[n].default is inspect.Parameter.empty]
 
 
 def build(name: str, shape: Sequence[int], options: Mapping[str, Any]) -> Method:

@@ -9,7 +9,7 @@ from typing import Any
 from medudl.config import Config, Data, validate_config
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
-from medudl.methods import option_names
+from medudl.methods import option_names, required_names
 from medudl.methods.method import Method
 from medudl.run import Run
 from medudl.training.scans import Plan, choose_scans
@@ -28,7 +28,7 @@ def complete(config: Config, cohort: Cohort, stored: Config | None = None) -> tu
     Raises UserError: no such run, no scans, fewer than two classes.
     """
     config, notes = _begun(config, stored)
-    if "body" in option_names(config.method["name"]) and not config.method.get("body"):
+    if "body" in required_names(config.method["name"]) and not config.method.get("body"):
         raise UserError(
             f"method.body is missing: begin from a run with --set method.init=RUN, or give the section of the method"
             f" whose encoder {config.method['name']} is to stand on"
