@@ -171,7 +171,7 @@ def _describe(
     compared = compare(clusters, pictures, len(scale.used), known, patients, seed)
     table["cluster"] = _numbers(clusters.numbers)
     stage("copies")
-    copies = near_copies(pictures, cases)
+    copies = near_copies(pictures, cases, patients)
     table["duplicate"] = _numbers(copies)
     rows, distances = nearest(scaled, cases)
     arrays = {"embedding": codes, "neighbours": rows, "neighbours_distance": distances}

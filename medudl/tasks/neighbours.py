@@ -13,14 +13,14 @@ Codes = NDArray[np.float32]
 NEAR = 10
 _BLOCK = 2**24  # distances held at once
 
-_THUMB = 16  # pixels: first look, over all pairs
-_FIRST_LOOK = 0.97  # correlation of thumbnails below which a pair is not looked at again
-WHOLE, DETAIL = 0.97, 0.75  # a near copy reaches both; docs/explore.md says how they were found
-_BLUR = 2.0  # pixels: what lies above it is not detail
+_THUMB = 16  # pixels: the first look, over all pairs
+_FIRST_LOOK, _CANDIDATES = 0.97, 10  # the thumbnails most like an item's, above this correlation, are looked at again
+WHOLE, DETAIL = 0.95, 0.75  # docs/explore.md says how they were found
+_BLUR = 2.0  # pixels: what such a blur takes away is detail
 RULE = (
-    "two pictures of different cases are near copies when their grey values correlate by at least"
-    f" {WHOLE:g} and their details (the picture minus itself blurred by {_BLUR:g} pixels) by at least {DETAIL:g};"
-    " flips and shifts do not count"
+    "pictures of two cases are near copies when they are equal, or, of different patients, when their grey values"
+    f" correlate by at least {WHOLE:g} and their details (the picture minus itself blurred by {_BLUR:g} pixels) by at"
+    f" least {DETAIL:g}; mirrored or shifted pictures do not count"
 )
 
 
@@ -47,37 +47,42 @@ def nearest(codes: Codes, cases: Sequence[str], count: int = NEAR) -> tuple[NDAr
     return rows, distances
 
 
-def near_copies(pictures: NDArray[np.uint8], cases: Sequence[str]) -> NDArray[np.int32]:
+def near_copies(pictures: NDArray[np.uint8], cases: Sequence[str], patients: Sequence[str]) -> NDArray[np.int32]:
     """(N,): number of the group of near copies that an item belongs to, from 1; 0 where it has no copy. See `RULE`.
 
-    pictures: (N, h, w). Pairs of one case never count: neighbouring slices are alike.
+    pictures: (N, h, w). Slices of one case never count, and of one patient only equal ones: neighbouring slices and
+    the contrasts of a study are alike. An even picture is no copy of anything.
     """
     n = len(pictures)
-    _, group = np.unique(np.asarray(cases, str), return_inverse=True)
-    thumbs = np.stack([_unit(_shrunk(picture)) for picture in pictures]) if n else np.zeros((0, _THUMB**2))
-    pairs = []
+    case, patient = (np.unique(np.asarray(names, str), return_inverse=True)[1] for names in (cases, patients))
+    pairs: set[tuple[int, int]] = set()
+    thumbs = np.stack([_unit(_shrunk(picture)) for picture in pictures]) if n else np.zeros((0, _THUMB**2), np.float32)
     for part in _blocks(n):
         alike = thumbs[part] @ thumbs.T
-        for a, b in zip(*np.nonzero(alike >= _FIRST_LOOK), strict=True):
-            first = int(part[a])
-            if first < b and group[first] != group[b] and _copy(pictures[first], pictures[b]):
-                pairs.append((first, int(b)))
-    return _grouped(n, pairs)
+        alike[case[part, None] == case] = -1
+        best = np.argpartition(-alike, min(_CANDIDATES, n) - 1, axis=1)[:, :_CANDIDATES]
+        close = np.take_along_axis(alike, best, axis=1) >= _FIRST_LOOK
+        for row, place in zip(*np.nonzero(close), strict=True):
+            one, other = sorted((int(part[row]), int(best[row, place])))
+            pairs.add((one, other))
+    return _grouped(n, [(a, b) for a, b in sorted(pairs) if _copy(pictures[a], pictures[b], patient[a] == patient[b])])
 
 
-def correlations(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[float, float]:
-    """Correlation of two pictures (h, w) and of their details; 0 where one of them is even."""
-    a, b = one.astype(np.float32), other.astype(np.float32)
-    whole = float(_unit(a) @ _unit(b))
-    detail = [_unit(x - ndimage.gaussian_filter(x, _BLUR)) for x in (a, b)]
-    return whole, float(detail[0] @ detail[1])
+def whole_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Correlation of the grey values of two pictures (h, w); 0 where one of them is even."""
+    return float(_unit(one.astype(np.float32)) @ _unit(other.astype(np.float32)))
 
 
-def _copy(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    if np.array_equal(one, other):
-        return True
-    whole, detail = correlations(one, other)
-    return whole >= WHOLE and detail >= DETAIL
+def detail_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Correlation of what a blur takes away from two pictures (h, w): patients share shapes, and no texture."""
+    details = [x - ndimage.gaussian_filter(x, _BLUR) for x in (one.astype(np.float32), other.astype(np.float32))]
+    return float(_unit(details[0]) @ _unit(details[1]))
+
+
+def _copy(one: NDArray[np.uint8], other: NDArray[np.uint8], same_patient: bool) -> bool:
+    if same_patient or np.array_equal(one, other):
+        return np.array_equal(one, other)
+    return whole_correlation(one, other) >= WHOLE and detail_correlation(one, other) >= DETAIL
 
 
 def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
