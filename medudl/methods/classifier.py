@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -122,7 +121,7 @@ class Classifier(Method):
 
     def encode(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, Z), what the linear layer reads: the body's code, or its map's mean over space (cam)."""
-        read = self._reader(self.body)(image)
+        read = self._reader(self.body)(image).float()
         return read if self.head == "code" else read.flatten(2).mean(dim=2)
 
     def classify(self, image: Tensor) -> Tensor:
@@ -179,14 +178,14 @@ def _read_only_what_is_used(
     body: Method, reader: Callable[[nn.Module], Callable[[Tensor], Tensor]], shape: tuple[int, ...], freeze: bool
 ) -> int:
     """Let gradients reach only those parameters of the body that the head reads through; returns the head's width."""
-    # On meta tensors: the graph tells which parameters are used, and nothing is computed.
-    ghost = copy.deepcopy(body).to("meta").eval()
-    parameters = dict(ghost.named_parameters())
+    # The graph of one image tells which parameters are used, whatever the method is made of.
+    parameters = dict(body.named_parameters())
+    device = next(iter(parameters.values())).device
     with torch.enable_grad():
-        read = reader(ghost)(torch.zeros(1, *shape, device="meta"))
+        read = reader(body.eval())(torch.zeros(1, *shape, device=device))
         found = torch.autograd.grad(read.sum(), list(parameters.values()), allow_unused=True)
     used = {name for name, gradient in zip(parameters, found, strict=True) if gradient is not None}
-    for name, parameter in body.named_parameters():
+    for name, parameter in body.train().named_parameters():
         parameter.requires_grad_(name in used and not freeze)
     return int(read.shape[1])
 
