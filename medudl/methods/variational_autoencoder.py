@@ -86,7 +86,7 @@ class VariationalAutoencoder(Coding):
         weights: Mapping[Goal, tuple[float, float]] = {"elbo": (1, beta), "reconstruction": (1, 0), "kl": (0, 1)}
         self.weights = weights[objective]  # of the two terms
         self.warmup = warmup
-        self.updates = 0  # begun so far; what the warm-up counts
+        self.updates = 0  # begun so far, up to `warmup`
         self.use = CodeUse(latent)
         self.seen: Tensor
         self.register_buffer("seen", torch.ones(1, *shape[1:]))
@@ -101,11 +101,8 @@ class VariationalAutoencoder(Coding):
         z = reparametrise(mean, log_var, torch.randn_like(mean))  # (B, Z)
         nll = self.likelihood(self.decoder(z), batch["image"], batch.get("foreground")).mean()
         kl = kl_to_standard_normal(mean, log_var).mean()
-        rise = min(1.0, self.updates / self.warmup) if self.warmup else 1.0
-        self.updates += 1
-        yield Objective(
-            "autoencoder", self._objective(nll, kl, rise), {"reconstruction": nll.detach(), "kl": kl.detach()}
-        )
+        loss = self._objective(nll, kl, self._rise())
+        yield Objective("autoencoder", loss, {"reconstruction": nll.detach(), "kl": kl.detach()})
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
@@ -116,8 +113,9 @@ class VariationalAutoencoder(Coding):
     def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z given x): (B, C, *S) -> (B, Z) twice, float32 at the least."""
         both: Tensor = self.encoder(image)  # (B, 2Z)
-        both = both.to(torch.promote_types(both.dtype, torch.float32))
-        return both[:, : self.latent], both[:, self.latent :]
+        mean, log_var = both.to(torch.promote_types(both.dtype, torch.float32)).chunk(2, dim=1)
+        result: tuple[Tensor, Tensor] = (mean, log_var)
+        return result
 
     def bound(self, image: Tensor, foreground: Tensor | None, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The two terms of -ELBO, in nats: -E_q log p(x given z) and KL(q, p), (B,) each.
@@ -189,6 +187,13 @@ class VariationalAutoencoder(Coding):
     def load_extra_state(self, state: dict[str, object]) -> None:
         """Restore what `extra_state` gave."""
         self.updates = int(str(state["updates"]))
+
+    def _rise(self) -> float:
+        """How much of beta this update has, and one update on."""
+        if self.updates == self.warmup:
+            return 1.0
+        self.updates += 1
+        return (self.updates - 1) / self.warmup
 
     def _objective(self, nll: Tensor, kl: Tensor, rise: float) -> Tensor:
         reconstruction, divergence = self.weights
