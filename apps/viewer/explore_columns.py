@@ -12,7 +12,7 @@ from apps.viewer.explore_folder import Embedding
 from apps.viewer.words import split_word
 
 _CATEGORIES = {
-    "modality": "Modality", "contrast": "Contrast", "label": "Label", "scanner": "Scanner",
+    "label": "Label", "contrast": "Contrast", "modality": "Modality", "scanner": "Scanner",
     "split": "Used for", "cluster": "Group found by the computer",
 }  # fmt: skip
 _NUMBERS = {
@@ -36,7 +36,7 @@ def table_of(embedding: Embedding) -> dict[str, Any]:
         "aspect": _aspect(embedding),
         "expected": embedding.expected is not None,
         "projections": [_projection(embedding, name) for name in embedding.projections],
-        "columns": [*_categories(embedding), *_numbers(embedding)],
+        "columns": _telling([*_categories(embedding), *_numbers(embedding)]),
         "walk": {"order": embedding.order, "sample": "sample" in embedding.verbs, "active": _active(embedding)},
     }
 
@@ -99,6 +99,11 @@ def _numbers(embedding: Embedding) -> list[dict[str, Any]]:
             found.append({"name": name, "title": {**_NUMBERS, **_SCORES}[name], "kind": "number",
                           "values": _rounded(values)})  # fmt: skip
     return found
+
+
+def _telling(columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Columns that tell cases apart first: the first one is what points are coloured by until the reader says so."""
+    return sorted(columns, key=lambda column: len(column.get("names", "ab")) < 2)
 
 
 def _word(column: str, text: str) -> str:

@@ -12,10 +12,11 @@ from apps.viewer.explore_columns import plain
 from apps.viewer.explore_desk import Shown
 from apps.viewer.explore_folder import Embedding
 from apps.viewer.theme import quiet
+from apps.viewer.words import count, sentence
 
 _AGAINST = {"label": "Label", "modality": "Modality", "contrast": "Contrast", "scanner": "Scanner", "split": "Used for"}
 _BASELINES = {"pixels": "from the raw pixels", "pixel_pca": "from a plain PCA of the pixels"}
-_MOST_COPIES = 200
+_MOST_COPIES = 50  # sets that are listed
 
 
 def groups(shown: Shown, embedding: Embedding) -> None:
@@ -36,13 +37,13 @@ def _clusters(embedding: Embedding) -> None:
     rule = told.get("rule")
     st.write(f"The computer sorted the cases into {told.get('k', 'some')} groups by how alike they are to the model.")
     if isinstance(rule, str) and rule:
-        quiet(rule)
+        quiet(sentence(rule))
     known = [name for name in _AGAINST if len({text for text in embedding.table.get(name, []) if text}) > 1]
     if not known:
         st.write("No label, modality or scanner that differs between cases is known, to compare the groups with.")
         return
     chosen = st.selectbox("Compare the groups with", known, format_func=lambda name: _AGAINST[name])
-    st.dataframe(crossed(embedding, chosen), hide_index=True, width="stretch")
+    st.table(crossed(embedding, chosen).set_index("Group"))
     for line in agreement(told, chosen):
         st.write(line)
 
@@ -68,7 +69,7 @@ def agreement(told: dict[str, Any], column: str) -> list[str]:
     low, high = _number(found, "low"), _number(found, "high")
     span = f", 95 % interval {low:.2f} to {high:.2f}" if low is not None and high is not None else ", no interval"
     n = _number(found, "n")
-    cases = f" ({n:,.0f} cases)" if n is not None else ""
+    cases = f" ({count(int(n), 'patient')})" if n is not None else ""
     lines = [f"**Agreement {index:.2f}**{span}{cases}, by the adjusted Rand index: 1 is a perfect match, 0 is"
              f" what chance gives. {_verdict(index, low)}"]  # fmt: skip
     baselines = told.get("baselines")
@@ -102,7 +103,7 @@ def _copies(shown: Shown, embedding: Embedding) -> None:
     told = embedding.meta.get("duplicates")
     rule = told.get("rule") if isinstance(told, dict) else embedding.meta.get("duplicates_rule")
     if isinstance(rule, str) and rule:
-        quiet(rule)
+        quiet(sentence(rule))
     if not found:
         st.write("None was found: no picture of this map is there twice.")
         return
@@ -115,7 +116,7 @@ def _copies(shown: Shown, embedding: Embedding) -> None:
         rows.append({"Set": group, "Pictures": len(members), "Numbers": ", ".join(str(row + 1) for row in members[:8]),
                      "Patients": ", ".join(patients), "Used for": ", ".join(filter(None, splits)),
                      "Across": "yes" if len(list(filter(None, splits))) > 1 else ""})  # fmt: skip
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    st.table(pd.DataFrame(rows).set_index("Set"))
 
 
 def copies(embedding: Embedding) -> dict[str, list[int]]:

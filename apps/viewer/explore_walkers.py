@@ -36,7 +36,7 @@ class Drawn:
 
 
 class Walkers:
-    """At most MOST workers, one a run; the one unused for longest goes first."""
+    """Workers, one a run: MOST of them, or as many as are busy; the one unused for longest goes first."""
 
     def __init__(self, idle: float = IDLE_SECONDS) -> None:
         self._idle = idle
@@ -77,8 +77,9 @@ class Walkers:
             if worker is None or not worker.alive:
                 worker = _Worker(run)
             self._held[key] = worker
-            while len(self._held) > MOST:
-                self._held.popitem(last=False)[1].end()
+            spare = [each for each, other in self._held.items() if each != key and not other.busy]
+            for each in spare[: max(0, len(self._held) - MOST)]:
+                self._held.pop(each).end()
             if self._sweeper is None:
                 self._sweeper = threading.Thread(target=self._sweep, name="walkers", daemon=True)
                 self._sweeper.start()
@@ -136,14 +137,18 @@ class _Worker:
 
     def end(self) -> None:
         self._process.kill()
-        threading.Thread(target=self._process.wait, daemon=True).start()
+        self._process.wait()
+        with self._turn:  # whoever waits for an answer hears of the end first
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
     def _answer(self, question: Mapping[str, Any], seconds: float) -> Drawn:
         until = time.monotonic() + seconds
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
-        except OSError:
+        except (OSError, ValueError):  # ended, or closed by whoever made room for another
             raise _Ended(_BROKEN) from None
         head = json.loads(self._line(until))
         if "problem" in head:

@@ -1,8 +1,8 @@
 """`python -m apps.viewer.explore_worker`: holds one model and draws what it is asked for, until its input closes.
 
 First line of the input: {"run": path}. Every further one: {"codes": [[Z numbers]]} or {"sample": count, "seed":
-number}, and for volumes "plane" (0, 1, 2) and "slice". Each is answered by one line of JSON, {"shape": [n, h, w], "about":
-{...}} or {"problem": sentence}, and n * h * w bytes after it.
+number}, and for volumes "plane" (0, 1, 2) and "slice". Each is answered by one line of JSON, {"shape": [n, h, w],
+"about": {...}} or {"problem": sentence}, and n * h * w bytes after it.
 """
 
 from __future__ import annotations

@@ -43,16 +43,17 @@ export class Explore {
     this.message.hidden = true;
     this.cases = { id: this.id, table, model };
     this.map = new CaseMap(this.root, this.cases, (how, row) => this.toWalk(how, row));
-    this.walk = new Walk(this.root, this.cases);
+    this.walk = new Walk(this.root, this.cases, (row) => this.toMap(row));
     this.tabs.replaceChildren(...Object.entries(VIEWS).map(([view, title]) => el("button", {
       type: "button", role: "tab", "data-view": view, onclick: () => this.show(view),
-    }, title)));
+    }, title)), el("span", { class: "count" }, `${table.n.toLocaleString("en")} pictures`));
+    this.root.style.setProperty("--ratio", table.picture ? table.picture[1] / (table.picture[0] * table.aspect) : 1);
     this.show("map");
   }
 
   show(view) {
     this.view = view;
-    for (const tab of this.tabs.children) {
+    for (const tab of this.tabs.querySelectorAll("button")) {
       tab.setAttribute("aria-selected", String(tab.dataset.view === view));
     }
     this.map.element.hidden = view !== "map";
@@ -65,6 +66,11 @@ export class Explore {
   toWalk(how, row) {
     this.walk.take(how, row);
     this.show("walk");
+  }
+
+  toMap(row) {
+    this.show("map");
+    this.map.open(row);
   }
 
   clear() {

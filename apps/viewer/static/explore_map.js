@@ -49,7 +49,6 @@ export class CaseMap {
         type: "button", title: help, "data-tool": tool, onclick: () => this.use(tool),
       }, title))),
       el("button", { type: "button", title: "Show all cases (double click)", onclick: () => this.scatter.whole() }, "Whole map"),
-      el("span", { class: "count" }, `${table.n.toLocaleString("en")} pictures`),
     );
     this.use("lasso");
     this.colour(table.columns[0]?.name ?? "");

@@ -11,8 +11,9 @@ const PLANES = ["across", "from the front", "from the side"];
 export const EXPLAINED = "The model condenses each picture into a few numbers. A direction is one of them: moving its slider changes the picture in one way that the model has learnt. The middle of each slider is where you start; its ends are three standard deviations away.";
 
 export class Walk {
-  constructor(parent, cases) {
-    Object.assign(this, { cases, base: "mean", moves: new Map(), plane: 0, many: FIRST, ready: false, answered: 0 });
+  /** toMap(row): open a case on the map. */
+  constructor(parent, cases, toMap) {
+    Object.assign(this, { cases, toMap, base: "mean", moves: new Map(), plane: 0, many: FIRST, ready: false, answered: 0 });
     this.element = el("div", { class: "walk" });
     parent.append(this.element);
     this.asking = new Newest((query) => askPictures(cases.id, "walk", query), (pictures) => this.show(pictures), (error) => this.fail(error));
@@ -37,15 +38,19 @@ export class Walk {
     this.more = el("button", { type: "button", onclick: () => this.showMore() }, "More directions");
     this.state = el("p", { class: "quiet", "aria-live": "polite" }, "Starting the model, which takes some seconds the first time.");
     this.drawn = framed("Drawn by the model", "large");
-    this.near = framed("Nearest real case", "large");
+    this.near = framed("Nearest real case (click to open it)", "large");
+    this.near.canvas.addEventListener("click", () => this.nearest !== undefined && this.toMap(this.nearest));
     this.facts = el("p", { class: "quiet" });
-    this.planes = el("span", { class: "tools", hidden: true }, ...PLANES.map((title, n) => el("button", { type: "button", onclick: () => this.cut(n) }, title)));
+    this.planes = el("span", { class: "tools" }, ...PLANES.map((title, n) => el("button", { type: "button", onclick: () => this.cut(n) }, title)));
+    this.depth = el("input", { type: "range", min: 0, value: 0, "aria-label": "Slice", oninput: () => this.deeper() });
+    this.level = el("output", {}, "");
+    this.volume = el("div", { class: "row", hidden: true }, this.planes, this.depth, this.level, el("span", { class: "quiet" }, "The real case is shown by its middle slice."));
     const panel = el("div", { class: "panel" },
       el("p", { class: "start" }, "Starting from ", this.from),
       el("div", { class: "row" }, el("button", { type: "button", onclick: () => this.reset() }, "All sliders to the middle"), el("button", { type: "button", onclick: () => this.take("from", null) }, "Start from the average")),
       this.sliders, this.more, el("p", { class: "quiet" }, EXPLAINED), this.used());
     this.ways = new Ways(this.cases, () => this.place());
-    this.element.append(panel, el("div", { class: "scene" }, el("div", { class: "row" }, this.planes, this.state),
+    this.element.append(panel, el("div", { class: "scene" }, this.volume, this.state,
       el("div", { class: "pair" }, this.drawn.figure, this.near.figure), this.facts, this.ways.element));
     this.cut(0, true);
     this.fill();
@@ -113,6 +118,7 @@ export class Walk {
 
   cut(plane, silent = false) {
     this.plane = plane;
+    this.slice = null;
     [...this.planes.children].forEach((one, n) => one.setAttribute("aria-pressed", String(n === plane)));
     if (!silent) {
       this.ask();
@@ -120,10 +126,28 @@ export class Walk {
     }
   }
 
+  deeper() {
+    this.slice = Number(this.depth.value);
+    this.ask();
+    this.ways.refresh();
+  }
+
+  /** Of a volume: which planes and slices there are. */
+  cuts(size) {
+    this.volume.hidden = !this.solid;
+    if (this.solid) {
+      this.depth.max = size[this.plane] - 1;
+      if (this.slice === null) {
+        this.depth.value = size[this.plane] >> 1;
+      }
+      say(this.level, `slice ${Number(this.depth.value) + 1} of ${size[this.plane]}`);
+    }
+  }
+
   /** What every question about drawn pictures says of where we are. */
   place() {
     const moves = [...this.moves].filter(([, sigmas]) => sigmas).map(([direction, sigmas]) => `${direction}:${sigmas}`).join(",");
-    const cut = this.solid ? { plane: this.plane } : {};
+    const cut = this.solid ? { plane: this.plane, ...(this.slice === null ? {} : { slice: this.slice }) } : {};
     return { base: this.base, moves, key: this.cases.table.key, ...cut };
   }
 
@@ -132,9 +156,9 @@ export class Walk {
   }
 
   show(pictures) {
-    const { dims, nearest, far } = pictures.about;
-    this.solid = dims === 3;
-    this.planes.hidden = !this.solid;
+    const { size, nearest, far } = pictures.about;
+    this.solid = size !== undefined;
+    this.cuts(size);
     paint(this.drawn.canvas, pictures);
     this.answered += 1;
     say(this.state, "");

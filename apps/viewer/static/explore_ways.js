@@ -55,8 +55,7 @@ export class Ways {
     if (!this.ready) {
       return;
     }
-    const { key, plane } = this.place();
-    const cut = plane === undefined ? {} : { plane };
+    const { base, moves, key, ...cut } = this.place();
     if (this.tab === "between") {
       const known = this.a !== null && this.b !== null;
       say(this.state, known ? "" : "Open a case on the map and choose 'Use as case A', then another one as case B.");
@@ -65,7 +64,6 @@ export class Ways {
         this.slide();
       }
     } else if (this.tab === "grid") {
-      const { base } = this.place();
       this.grids.ask({ base, across: this.across.value, up: this.up.value, key, ...cut });
     } else {
       this.made.ask({ count: SAMPLES, seed: this.seed, key, ...cut });
@@ -88,8 +86,8 @@ export class Ways {
       return;
     }
     say(this.mixed.caption, `${Math.round(100 * (1 - this.at))} % A, ${Math.round(100 * this.at)} % B`);
-    const { key, plane } = this.place();
-    this.single.ask({ a: this.a, b: this.b, at: this.at, key, ...(plane === undefined ? {} : { plane }) });
+    const { base, moves, ...rest } = this.place();
+    this.single.ask({ a: this.a, b: this.b, at: this.at, ...rest });
   }
 
   drawStrip(found) {
