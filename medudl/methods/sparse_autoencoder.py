@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Literal
@@ -34,7 +35,8 @@ class SparseAutoencoder(Coding):
     penalty: on the activations y, see losses/sparsity.py.
       l1  y = relu(.) >= 0, atoms of length 1: without that bound, half the code times twice the atoms would be free.
       l2  as l1, for comparison: it makes y small and does NOT make it sparse.
-      kl  y = sigmoid(.) in (0, 1), of mean rho over a batch; atoms of any length, since y cannot exceed 1.
+      kl  y = sigmoid(. + logit rho) in (0, 1), which begins near rho, of mean rho over a batch; atoms of any length,
+          since y cannot exceed 1.
     weight: of the penalty, against squared intensities summed over the foreground; kl wants large batches (>= 32).
     network, hidden, width, levels, norm: of the encoder, as in autoencoder. `linear` is one affine map before f.
     """
@@ -60,7 +62,7 @@ class SparseAutoencoder(Coding):
         penalties: Mapping[Penalty, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], bool]] = {
             "l1": (torch.relu, sparsity.l1, True),
             "l2": (torch.relu, sparsity.l2, True),
-            "kl": (torch.sigmoid, partial(sparsity.kl, rho=rho), False),
+            "kl": (partial(_sigmoid, rho=rho), partial(sparsity.kl, rho=rho), False),
         }
         self.activate, self.omega, bounded = penalties[penalty]
         self.weight, self.rho = weight, rho if penalty == "kl" else None
@@ -141,3 +143,8 @@ class SparseAutoencoder(Coding):
         code = self.encode(batch["image"])
         error = squared_error(self.dictionary(code), batch["image"], batch.get("foreground"))
         return error, self.omega(code)
+
+
+def _sigmoid(x: Tensor, rho: float) -> Tensor:
+    """About rho where x is about 0, as it is before training: the way from one half would take hundreds of steps."""
+    return torch.sigmoid(x + math.log(rho / (1 - rho)))
