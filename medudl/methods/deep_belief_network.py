@@ -38,7 +38,7 @@ class DeepBeliefNetwork(Method):
     `encode` has a gradient.
 
     hidden: units of each layer, from the image up. inputs: what a layer learns from, the hidden units' means
-    (probabilities, which vary less) or samples of them, as the bound on log p(v) is stated.
+    (probabilities, which vary less) or samples of them, layer upon layer, as the bound on log p(v) is stated.
     visible, sigma, chain, k, particles, gibbs: as for rbm; visible and sigma are the first layer's.
     """
 
@@ -169,9 +169,9 @@ class DeepBeliefNetwork(Method):
     @full_precision
     def _contrast(self, image: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
-            values = self._features(image, self.active)
-            if self.active > 0:
-                values = self.passed_up(values)
+            values = visibles_of(self._stack()[0], image)
+            for machine in self._stack()[: self.active]:
+                values = self.passed_up(machine.mean_hiddens(values))
         return self._stack()[self.active].contrast(values, self.k)
 
     def _stack(self) -> list[Machine]:
