@@ -162,8 +162,13 @@ def evaluate(
     device: str = "auto", progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """report.json and report.html: the model beside trivial baselines, with intervals and a verdict."""
+    from medudl.methods import method_class
     from medudl.report import evaluate as report
+    from medudl.report.classification import evaluate_classifier
+    from medudl.tasks.folds import runs_of
 
+    if method_class(runs_of(run)[0].config.method["name"]).supervised:
+        return evaluate_classifier(run, cohort, split=split, out=out, device=device, progress=progress)
     return report.evaluate(run, cohort, split=split, out=out, device=device, progress=progress)
 
 
