@@ -28,6 +28,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "autoencoder": {"latent": 4, "width": 4, "levels": 2, "norm": "batch"},
     "denoising_autoencoder": {"width": 4, "levels": 1, "grid": 4},
     "variational_autoencoder": {"latent": 4, "width": 4, "levels": 2, "norm": "batch", "warmup": 14},
+    "rbm": {"hidden": 6, "chain": "pcd", "particles": 6},
+    "deep_belief_network": {"hidden": [6, 4], "inputs": "sampled", "visible": "gaussian"},
     "toy_wasserstein": {"pool": 8},
     "toy_unrolled": {},
     "toy_staged_rbm": {},
