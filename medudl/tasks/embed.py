@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +27,8 @@ from medudl.version import VERSION
 
 if TYPE_CHECKING:
     from medudl.tasks.codes import Coded
+
+_TOLD = 10  # of the scans left out, on the screen; all of them stand in embedding.json
 
 __all__ = ["By", "embed"]
 
@@ -54,7 +56,7 @@ def embed(
         raise UserError(f"{opened.path}: method {restored.name} has no codes to embed; an autoencoder, for one, has")
     with drafted(out) as folder:
         gathered = _gather(restored, cohort, cases, unit, folder, progress)
-        table = _describe(restored, gathered, folder, Path(out), unit, seed, progress)
+        table = _finish(restored, gathered, folder, Path(out), unit, seed, progress)
     return table
 
 
@@ -141,75 +143,50 @@ def _position(affine: NDArray[np.float64], index: int, data: Data) -> float:
     return round(float(affine[axis, 3] + affine[axis, 0] * index), 2)
 
 
-def _describe(
+def _finish(
     restored: Restored, gathered: _Gathered, folder: Folder, out: Path, unit: By, seed: int, progress: bool
 ) -> pd.DataFrame:
     """Everything that takes all items together; writes the arrays, the table and embedding.json."""
-    from rich.console import Console
-
-    from medudl.tasks.clusters import KNOWN, compare, grouped
-    from medudl.tasks.neighbours import RULE, near_copies, nearest
-    from medudl.tasks.projections import Scale, project
-
-    def stage(name: str) -> None:
-        if progress:
-            Console(stderr=True).print(f"{_STAGES[name]} of {len(codes):,} items ...", highlight=False)
+    from medudl.tasks.describe import STAGES, describe
 
     codes = np.concatenate(gathered.codes)
     spread = np.concatenate(gathered.spread) if gathered.spread else None
     table = pd.DataFrame(gathered.facts)
     pictures = np.load(folder.path / "pictures.npy", mmap_mode="r")
-    cases, patients = list(table["case"]), list(table["subject"])
-    scale = Scale.of(codes, spread)
-    scaled = scale(codes)
-    planes = project(scaled, seed, stage)
-    for name, plane in planes.planes.items():
-        table[f"{name}_1"], table[f"{name}_2"] = plane[:, 0], plane[:, 1]
-    stage("clusters")
-    clusters = grouped(scaled, seed)
-    known = {name: list(table[name]) for name in KNOWN}
-    compared = compare(clusters, pictures, len(scale.used), known, patients, seed)
-    table["cluster"] = _numbers(clusters.numbers)
-    stage("copies")
-    copies = near_copies(pictures, cases, patients)
-    table["duplicate"] = _numbers(copies)
-    rows, distances = nearest(scaled, cases)
-    arrays = {"embedding": codes, "neighbours": rows, "neighbours_distance": distances}
+    tell = _teller(progress)
+    found = describe(codes, spread, pictures, table, seed, lambda at: tell(f"{STAGES[at]} of {len(codes):,} items ..."))
+    arrays = {"embedding": codes, "neighbours": found.neighbours, "neighbours_distance": found.distances}
     for name, array in (arrays | ({} if spread is None else {"uncertainty": spread})).items():
         write_array(folder, name, array)
-    table = table.dropna(axis="columns", how="all")
-    table["duplicate"] = _numbers(copies)  # stays, also where there are none
+    table = table.dropna(axis="columns", how="all").assign(**found.columns())
     folder.text("embedding.csv", table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
-    run = restored.run
-    about = {
-        "format": FORMAT, "medudl": VERSION, "run": _relative(run.path, out), "run_name": run.path.resolve().name,
-        "method": restored.name, "view": restored.data.view, "plane": restored.data.plane, "by": unit,
-        "n": len(codes), "cases": len(set(cases)), "patients": len(set(patients)), "latent": codes.shape[1],
-        "mean": _listed(scale.mean), "sigma": _listed(scale.sigma), "order": scale.order.tolist(),
-        "used": scale.used.tolist(), "active_units": scale.active, "verbs": list(restored.method.verbs()),
-        "score_names": list(restored.method.score_names),
-        "projections": list(planes.planes), "left_out": dict(planes.left_out), "pca_explained": list(planes.explained),
-        "trustworthiness": dict(planes.trust), "clusters": compared,
-        "duplicates": {"groups": int(copies.max(initial=0)), "items": int((copies > 0).sum()), "rule": RULE},
-        "picture_shape": list(pictures.shape[1:]), "picture_aspect": gathered.aspect,
-        "skipped": gathered.skipped, "empty": gathered.empty, "seed": seed,
-    }  # fmt: skip
+    about = {**_about(restored, gathered, out, unit), **found.facts(), "n": len(codes), "latent": codes.shape[1],
+             "picture_shape": list(pictures.shape[1:]), "seed": seed}  # fmt: skip
     folder.text(INDEX, json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    left_out = [f"{name} left out: {why}" for name, why in found.planes.left_out.items()]
+    for line in (*found.notes(), *left_out, *(f"left out: {line}" for line in gathered.skipped[:_TOLD])):
+        tell(line)
     return table
 
 
-_STAGES = {
-    "pca": "principal components", "umap": "UMAP", "tsne": "t-SNE", "clusters": "groups", "copies": "near copies"
-}  # fmt: skip
+def _about(restored: Restored, gathered: _Gathered, out: Path, unit: By) -> dict[str, Any]:
+    """Where the codes come from."""
+    run, method, data = restored.run, restored.method, restored.data
+    return {
+        "format": FORMAT, "medudl": VERSION, "run": _relative(run.path, out), "run_name": run.path.resolve().name,
+        "method": restored.name, "view": data.view, "plane": data.plane, "by": unit, "verbs": list(method.verbs()),
+        "score_names": list(method.score_names), "cases": len({facts["case"] for facts in gathered.facts}),
+        "patients": len({facts["subject"] for facts in gathered.facts}), "picture_aspect": gathered.aspect,
+        "skipped": gathered.skipped, "empty": gathered.empty,
+    }  # fmt: skip
 
 
-def _numbers(numbers: NDArray[Any]) -> pd.Series[Any]:
-    """Group numbers as whole numbers, empty for 0."""
-    return pd.Series(numbers, dtype="Int64").replace(0, pd.NA)
+def _teller(progress: bool) -> Callable[[str], None]:
+    """Prints a line on stderr, or does not."""
+    from rich.console import Console
 
-
-def _listed(values: NDArray[np.float64]) -> list[float]:
-    return [float(value) for value in values]
+    console = Console(stderr=True, quiet=not progress, highlight=False, markup=False)
+    return lambda line: console.print(line)
 
 
 def _relative(path: Path, out: Path) -> str:

@@ -92,13 +92,12 @@ def pca(codes: Codes) -> tuple[Plane, tuple[float, float]]:
 
     Signs are fixed (the largest loading is positive), so that the same codes give the same picture.
     """
-    centred = codes.astype(np.float64) - codes.mean(axis=0, dtype=np.float64)
+    wide = np.pad(codes, ((0, 0), (0, max(0, 2 - codes.shape[1]))))  # a plane has two axes, whatever the code has
+    centred = wide.astype(np.float64) - wide.mean(axis=0, dtype=np.float64)
     values, vectors = np.linalg.eigh(centred.T @ centred)
     values, vectors = values[::-1].clip(0), vectors[:, ::-1][:, :2]
-    if vectors.shape[1] < 2:
-        vectors = np.concatenate([vectors, np.zeros((len(vectors), 2 - vectors.shape[1]))], axis=1)
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), [0, 1]])
-    share = np.pad(values[:2] / max(float(values.sum()), 1e-12), (0, max(0, 2 - len(values))))
+    share = values[:2] / max(float(values.sum()), 1e-12)
     return (centred @ (vectors * signs)).astype(np.float32), (float(share[0]), float(share[1]))
 
 
@@ -119,18 +118,19 @@ def tsne(codes: Codes, seed: int) -> Plane:
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(codes) - 1) / 3)
+    codes = np.pad(codes, ((0, 0), (0, max(0, 2 - codes.shape[1]))))  # it begins from two principal components
     made: Any = TSNE(perplexity=perplexity, random_state=seed, init="pca", n_jobs=1).fit_transform(codes)
     return np.asarray(made, np.float32)
 
 
 def trustworthiness(codes: Codes, plane: Plane, seed: int) -> float:
-    """Share of the plane's 10 nearest that were near before (Venna & Kaski 2001), 1 is best; NaN below 22 items.
+    """Share of the plane's 10 nearest that were near before (Venna & Kaski 2001); 1 is best.
 
-    Above 2,000 items on 2,000 of them, drawn by `seed`.
+    NaN below 22 items or without a code. Above 2,000 items on 2,000 of them, drawn by `seed`.
     """
     from sklearn.manifold import trustworthiness as measure
 
-    if len(codes) < 2 * _TRUST_NEAR + 2:
+    if len(codes) < 2 * _TRUST_NEAR + 2 or codes.shape[1] == 0:
         return float("nan")
     pick = np.random.default_rng(seed).permutation(len(codes))[:_TRUST_ITEMS]
     return float(measure(codes[pick], plane[pick], n_neighbors=_TRUST_NEAR))

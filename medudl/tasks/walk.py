@@ -113,7 +113,7 @@ class Walker:
 
     def _checked(self, codes: ArrayLike) -> Codes:
         """(n, Z), a copy."""
-        made = np.array(codes, np.float32, ndmin=2)
+        made = np.atleast_2d(np.asarray(codes, np.float32)).copy()
         if made.ndim != 2 or made.shape[1] != self.latent or not np.isfinite(made).all():
             raise UserError(f"{self.run.path}: a code is {self.latent} finite numbers")
         return made

@@ -16,7 +16,7 @@ from medudl.data.cases import cases_of
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
 from medudl.run import Run
-from medudl.tasks import clusters, projections
+from medudl.tasks import describe, projections
 from medudl.tasks.embed import embed
 from medudl.tasks.embedding_files import Embedding, Frames
 from medudl.tasks.maps import raw_map
@@ -149,7 +149,7 @@ def test_nothing_is_left_behind_when_it_is_stopped(run, scans, tmp_path, monkeyp
     def stopped(*_: object, **__: object) -> None:
         raise stop
 
-    monkeypatch.setattr(clusters, "compare", stopped)
+    monkeypatch.setattr(describe, "compare", stopped)
     with pytest.raises((KeyboardInterrupt, OSError)):
         embed(run.path, scans, tmp_path / "out", progress=False)
     assert list(tmp_path.iterdir()) == []
@@ -159,7 +159,7 @@ def test_an_older_embedding_is_replaced_and_kept_where_it_fails(run, scans, tmp_
     embed(run.path, scans, tmp_path / "out", split="val", progress=False)
     before = (tmp_path / "out" / "embedding.csv").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(clusters, "grouped", lambda *_: 1 / 0)
+        patch.setattr(describe, "grouped", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             embed(run.path, scans, tmp_path / "out", progress=False)
     assert (tmp_path / "out" / "embedding.csv").read_bytes() == before
