@@ -54,7 +54,7 @@ class FeatureAutoencoder(Method):
         shape: tuple[int, ...],
         *,
         features: Features = "efficientnet_lite0",
-        stages: Annotated[list[Stage], Field(min_length=1)] = [3],  # noqa: B006
+        stages: Annotated[list[Stage], Field(min_length=1)] = [3, 4, 5],  # noqa: B006
         side: Annotated[int, Field(ge=32, le=1024)] = 224,
         model: Model = "linear",
         latent: Annotated[int, Field(ge=1)] = 8,
