@@ -123,7 +123,7 @@ def _attempt(
         worst = difference(module, inputs, path)
     except Exception as error:  # the exporter's ways to refuse an operation have no common kind
         path.unlink(missing_ok=True)
-        made.left_out[verb] = " ".join(str(error).split())[:300] or type(error).__name__
+        made.left_out[verb] = _reason(error)
         return False
     if not worst <= _TOLERANCE:
         path.unlink()
@@ -131,6 +131,13 @@ def _attempt(
         return False
     made.files[path.name], made.worst = names, max(made.worst, worst)
     return True
+
+
+def _reason(error: BaseException) -> str:
+    """What the exporter stumbled over, without its advice and colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__} ({' '.join(str(error).split())[:200]})"
 
 
 def _export(module: nn.Module, inputs: dict[str, Tensor], names: list[str], path: Path) -> None:
@@ -156,6 +163,7 @@ def _forget_paths(path: Path) -> None:
     onnx.save(model, str(path))
 
 
+@torch.no_grad()
 def difference(module: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> float:
     """Largest difference between torch and ONNX Runtime over all outputs, each relative to its largest value or 1."""
     import onnxruntime

@@ -13,7 +13,7 @@ from medudl.version import VERSION
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 USE = "For research; not a medical device. Not for diagnosis: no reader may rely on it."
 _REQUIRED = ("nibabel", "scipy", "safetensors", "pydantic", "pandas", "einops")
-_OPTIONAL = ("SimpleITK", "pydicom", "onnxruntime", "fire", "jsonschema")
+
 # type, format, what the channels are, of each verb's first output
 _KINDS: dict[str, tuple[str, str, str]] = {
     "anomaly": ("image", "magnitude", "anomaly: how unusual each voxel is, 0 and above"),
@@ -38,7 +38,6 @@ def metadata(facts: Facts, network: Network, authors: str) -> dict[str, Any]:
         "pytorch_version": version("torch").partition("+")[0],
         "numpy_version": version("numpy"),
         "required_packages_version": {"medudl": VERSION, **_versions(_REQUIRED)},
-        "optional_packages_version": _versions(_OPTIONAL),
         "name": f"medudl {config.method['name']}",
         "task": _TASKS[network.verb],
         "description": f"{config.method['name']} of medudl {VERSION}, trained on {facts.trained_on}",

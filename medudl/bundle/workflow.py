@@ -173,7 +173,7 @@ def numbers(network: Network, prepared: Prepared, shipped: Shipped) -> NDArray[n
     whole = coded(network.method, prepared, data).whole()
     if not len(whole.code):
         raise UserError("no slice of it holds data.min_foreground of foreground")
-    return whole.code[0].astype(np.float64)
+    return np.asarray(whole.code[0], np.float64)
 
 
 def _who(item: Item) -> dict[str, Any]:
