@@ -15,12 +15,11 @@ from medudl.batch import Batch
 from medudl.errors import UserError
 from medudl.methods import build
 from medudl.methods.method import Method, Objective
-from medudl.networks.padding import crop_to
+from medudl.networks.stack import ConvLayer
+from medudl.networks.unet import UNet
 
 Head = Literal["code", "cam"]
 Normalised = Literal["none", "layer"]
-
-_SMOOTH = {2: "bilinear", 3: "trilinear"}
 
 
 class Classifier(Method):
@@ -137,8 +136,8 @@ class Classifier(Method):
         """M_c(x) = sum_k W_ck f_k(x), less its mean over the classes, which no probability depends on: (B, K, *S)."""
         coarse = torch.einsum("bk...,ck->bc...", self.feature_map(image), self.linear.weight).float()
         coarse = coarse - coarse.mean(dim=1, keepdim=True)
-        fine = F.interpolate(coarse, _padded(coarse.shape[2:], self.shape[1:]), mode=_SMOOTH[image.ndim - 2])
-        return crop_to(fine, self.shape[1:])  # (B, K, *S)
+        with torch.autocast(coarse.device.type, enabled=False):
+            return _enlarged(coarse, self.shape[1:], self.body)  # (B, K, *S)
 
     def anomaly(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The highest map M_c of the classes that are not healthy, where above 0: (B, 1, *S); and their probability."""
@@ -183,7 +182,9 @@ def _read_only_what_is_used(
     device = next(iter(parameters.values())).device
     with torch.enable_grad():
         read = reader(body.eval())(torch.zeros(1, *shape, device=device))
-        found = torch.autograd.grad(read.sum(), list(parameters.values()), allow_unused=True)
+        found: tuple[Tensor | None, ...] = (None,) * len(parameters)
+        if read.requires_grad:  # not so where the body looks through a fixed network
+            found = torch.autograd.grad(read.sum(), list(parameters.values()), allow_unused=True)
     used = {name for name, gradient in zip(parameters, found, strict=True) if gradient is not None}
     for name, parameter in body.train().named_parameters():
         parameter.requires_grad_(name in used and not freeze)
@@ -212,9 +213,23 @@ def _labels(batch: Batch) -> Tensor:
     return torch.full((len(batch["image"]),), -1, device=batch["image"].device) if label is None else label
 
 
-def _padded(coarse: torch.Size, size: tuple[int, ...]) -> list[int]:
-    """The sides that the coarse map stands for: those of the image, enlarged to a multiple of the network's stride."""
-    return [side * 2 ** math.ceil(math.log2(max(1.0, whole / side))) for side, whole in zip(coarse, size, strict=True)]
+def _enlarged(coarse: Tensor, size: tuple[int, ...], body: nn.Module) -> Tensor:
+    """Linear between the cells of the coarse map, each put where in the image it looks: (B, K, *s) -> (B, K, *size).
+
+    Cell i of a network with strided convolutions looks around voxel i * stride, and of a U-Net, which averages, around
+    the middle of its cube. Images of odd sides are padded on both sides, but not by a stack of layers.
+    """
+    averages = any(isinstance(module, UNet) for module in body.modules())
+    pads = not any(isinstance(module, ConvLayer) for module in body.modules())
+    for axis, side in enumerate(size, start=2):
+        cells = coarse.shape[axis]
+        stride = 2 ** math.ceil(math.log2(max(1.0, side / cells)))
+        before = (cells * stride - side) // 2 if pads else 0
+        first = (stride - 1) / 2 if averages else 0.0
+        at = ((torch.arange(side, device=coarse.device) + before - first) / stride).clamp(0, cells - 1)
+        weight = (1 - (at[:, None] - torch.arange(cells, device=coarse.device)).abs()).clamp(min=0)  # (side, cells)
+        coarse = torch.tensordot(coarse, weight, dims=([axis], [1])).movedim(-1, axis)
+    return coarse
 
 
 def _words(shape: tuple[int, ...]) -> str:

@@ -21,8 +21,8 @@ _MEASURES = {
     "calibration_error": "calibration error",
 }
 _WORDS = "Balanced accuracy is the mean, over the classes, of the share of scans called by their right name. AUROC is \
-the chance that a scan of a class gets a higher probability of it than one of another class. Calibration error is how far \
-the stated probabilities are from how often they come true, 0 at best."
+the chance that a scan of a class gets a higher probability of it than one of another class. Calibration error is how \
+far the stated probabilities are from how often they come true, 0 at best."
 _DEVICE = "Not a medical device. Research figures on the scans listed here; they say nothing about any other scanner, \
 hospital or disease."
 
