@@ -21,7 +21,6 @@ from medudl.networks.feature_network import EncoderFeatures, FeatureNetwork, Ima
 Features = Literal["efficientnet_lite0", "encoder", "random"]
 Stage = Annotated[int, Field(ge=1, le=7)]
 
-_SMOOTH = {2: "bilinear", 3: "trilinear"}
 _POOL: Mapping[int, Callable[..., Tensor]] = {2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
 _NEAR = 3  # training images that an image is compared with
 
@@ -162,9 +161,8 @@ class FeatureAutoencoder(Method):
     def anomaly(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Residual of each position: map (B, 1, *S), and its mean over voxels (B,)."""
         maps = []
-        for residual in self._residuals(self._features(image)):
-            fine = F.interpolate(residual, image.shape[2:], mode=_SMOOTH[image.ndim - 2])
-            maps.append(fine)
+        for stage, residual in zip(self.network.stages, self._residuals(self._features(image)), strict=True):
+            maps.append(self.network.enlarged(residual, image.shape[2:], stage))
         heat = torch.stack(maps).mean(dim=0)  # (B, 1, *S)
         return heat, heat.flatten(1).mean(dim=1)
 

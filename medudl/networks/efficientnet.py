@@ -78,6 +78,19 @@ def load_imagenet(network: EfficientNetLite0) -> str | None:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def centre(pixels: int, stage: int) -> tuple[int, int]:
+    """The pixel that the first position of a stage looks around on an axis of so many pixels, and the step to the next.
+
+    SAME padding puts what is odd on the far side: where a side is even, a halving looks around 2i + 1 and not 2i.
+    """
+    first, step = 0, 1
+    for stride in (2, *(stride for _, _, stride, _, _ in _STAGES[:stage])):
+        if stride == 2:
+            first += step * (1 - pixels % 2)
+            step, pixels = 2 * step, math.ceil(pixels / 2)
+    return first, step
+
+
 class _Conv(nn.Conv2d):
     """Convolution that pads like TensorFlow's SAME, which these weights were trained with: more on the far side."""
 

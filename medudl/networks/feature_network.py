@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from medudl.errors import UserError
 from medudl.networks.convolutional import ConvEncoder
-from medudl.networks.efficientnet import CHANNELS, EfficientNetLite0, load_imagenet
+from medudl.networks.efficientnet import CHANNELS, EfficientNetLite0, centre, load_imagenet
 from medudl.networks.padding import pad_to_multiple
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
@@ -58,6 +58,21 @@ class FeatureNetwork(nn.Module, ABC):
     @abstractmethod
     def look(self, image: Tensor) -> list[Tensor]:
         """The features, in full precision."""
+
+    @abstractmethod
+    def centres(self, size: Sequence[int], stage: int) -> list[tuple[float, float]]:
+        """Where the positions of a stage look, for images of `size`: of each axis the first voxel and the step."""
+
+    def enlarged(self, coarse: Tensor, size: Sequence[int], stage: int) -> Tensor:
+        """Linear between positions, each put where it looks: (B, C, *S_s) -> (B, C, *size)."""
+        for axis, ((first, step), side) in enumerate(zip(self.centres(size, stage), size, strict=True), start=2):
+            at = (torch.arange(side, device=coarse.device) - first) / step
+            at = at.clamp(0, coarse.shape[axis] - 1)
+            low = at.floor().long().clamp(max=max(0, coarse.shape[axis] - 2))
+            share = (at - low).view(-1, *[1] * (coarse.ndim - axis - 1))
+            high = (low + 1).clamp(max=coarse.shape[axis] - 1)
+            coarse = torch.lerp(coarse.index_select(axis, low), coarse.index_select(axis, high), share)
+        return coarse
 
     @abstractmethod
     def missing(self) -> str:
@@ -117,6 +132,14 @@ class ImageNetFeatures(FeatureNetwork):
             out.append(torch.unflatten(found, 0, (len(image), -1)).movedim(1, 2) if volume else found)
         return out
 
+    def centres(self, size: Sequence[int], stage: int) -> list[tuple[float, float]]:
+        """See `FeatureNetwork`."""
+        found = [(0.0, 1.0)] * (len(size) - 2)  # slices
+        for side, pixels in zip(size[-2:], self.size, strict=True):
+            first, step = centre(pixels, stage)
+            found.append(((first + 0.5) * side / pixels - 0.5, step * side / pixels))
+        return found
+
     def _pictures(self, grey: Tensor) -> list[Tensor]:
         x = F.interpolate(grey.clamp(0, 1), self.size, mode="bilinear", antialias=True)
         found = self.network((x - self.mean) / self.std)
@@ -155,6 +178,10 @@ class EncoderFeatures(FeatureNetwork):
             x = halving(x)
             found.append(x)
         return [found[stage - 1] for stage in self.stages]
+
+    def centres(self, size: Sequence[int], stage: int) -> list[tuple[float, float]]:
+        """See `FeatureNetwork`."""
+        return [(-float((-side % self.multiple) // 2), 2.0**stage) for side in size]
 
     def missing(self) -> str:
         """See `FeatureNetwork`."""

@@ -141,3 +141,29 @@ def test_a_small_picture_is_enlarged_and_a_bright_one_clipped() -> None:
     enlarged = F.interpolate(image, (32, 64), mode="bilinear", antialias=True)
     same = ImageNetFeatures((1, 32, 64), [3], 64)(enlarged)[0]
     assert torch.allclose(network(image)[0], same, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["efficientnet_lite0", "encoder"])
+@pytest.mark.parametrize("side", [64, 61, 42])
+def test_a_position_is_put_where_it_looks(kind: str, side: int) -> None:
+    """The middle of the pixels that a position depends on is where `enlarged` puts its value."""
+    torch.manual_seed(0)
+    network: FeatureNetwork
+    if kind == "encoder":
+        network = EncoderFeatures(ConvEncoder((1, side, side), 1, width=4, levels=3, kind="none"), [2], "an encoder")
+        network.settle_on("ab" * 32)
+    else:
+        network = ImageNetFeatures((1, side, side), [1], side)
+    image = torch.rand(1, 1, side, side, requires_grad=True)
+    stage, place = network.stages[0], 5
+    found = network(image)[0]
+    (slope,) = torch.autograd.grad(found[..., place, place + 1].square().sum(), image)
+    rows, columns = (slope[0, 0].abs().sum(axis).nonzero().flatten() for axis in (1, 0))
+    middle = [float(seen.min() + seen.max()) / 2 for seen in (rows, columns)]
+    for (first, step), at, looked in zip(network.centres((side, side), stage), (place, place + 1), middle, strict=True):
+        assert abs(first + step * at - looked) <= 0.5
+    spike = torch.zeros_like(found[:, :1])
+    spike[..., place, place + 1] = 1
+    heat = network.enlarged(spike, (side, side), stage)[0, 0].detach()
+    peaks = (heat == heat.max()).nonzero().float().mean(0).tolist()
+    assert heat.shape == (side, side) and all(abs(a - b) <= 1 for a, b in zip(peaks, middle, strict=True))
