@@ -322,7 +322,7 @@ def test_a_bare_squared_error_leaves_few_dimensions_in_use(seed: int) -> None:
         _learn(method, images, 4500)
         used[name] = int(method.use.active().sum())
     print(f"\nof 32 dimensions in use: {used}, n = {len(images)} images, seed {seed}")
-    assert used["bare squared error"] <= 8 and used["sigma^2 = .01"] >= 24
+    assert used["bare squared error"] <= 8 and min(used["sigma^2 = .01"], used["learned"]) >= 16
 
 
 @pytest.mark.proof
