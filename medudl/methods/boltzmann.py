@@ -125,21 +125,26 @@ class Machine(nn.Module, ABC):
         return v
 
     @torch.no_grad()
-    def contrast(self, data: Tensor, steps: int) -> dict[str, Tensor]:
+    def contrast(self, data: Tensor, steps: int, means: bool = False) -> dict[str, Tensor]:
         """Contrastive divergence, CD-k (Hinton 2002), and persistent CD (Tieleman 2008): ready gradients by name.
 
             mean over the data of dF(v)/d theta - mean over the chains of dF(v~)/d theta
 
         for W: v~ h~' - v h'. Hidden units enter as probabilities, which varies less than samples of them. A chain
         begins at each image, or goes on from the particles where the machine has any; v~ is where it stands after
-        `steps` Gibbs steps. data: (B, V); as many particles as there are, whatever B.
+        `steps` Gibbs steps; with `means` the mean of the visibles there, which varies less still and suits grey images,
+        but is no sample of the model. data: (B, V); as many particles as there are, whatever B.
         """
         hiddens = self.mean_hiddens(data)
-        if self.particles is None:
-            chain = self.gibbs(self.sample_visibles(coin(hiddens)), steps - 1)
+        h = coin(hiddens) if self.particles is None else self.sample_hiddens(self.particles)
+        for _ in range(steps - 1):
+            h = self.sample_hiddens(self.sample_visibles(h))
+        if self.particles is not None:
+            self.particles.copy_(self.sample_visibles(h))
+        if means:
+            chain = self.mean_visibles(h)
         else:
-            chain = self.gibbs(self.particles, steps)
-            self.particles.copy_(chain)
+            chain = self.sample_visibles(h) if self.particles is None else self.particles
         share = torch.cat([data.new_full((len(v),), sign / len(v)) for v, sign in ((data, 1.0), (chain, -1.0))])
         h = torch.cat([hiddens, self.mean_hiddens(chain)])  # (B + N, H)
         return self.free_energy_gradient(torch.cat([data, chain]), h, share)

@@ -15,8 +15,10 @@ from medudl.methods.autoencoder import error_map
 from medudl.methods.boltzmann import BernoulliMachine, Machine, coin, coin_entropy, full_precision
 from medudl.methods.energy import (
     Chain,
+    End,
     Sigma,
     Visible,
+    ends_in_means,
     first_machine,
     particle_count,
     pseudo_nll,
@@ -39,7 +41,7 @@ class DeepBeliefNetwork(Method):
 
     hidden: units of each layer, from the image up. inputs: what a layer learns from, the hidden units' means
     (probabilities, which vary less) or samples of them, layer upon layer, as the bound on log p(v) is stated.
-    visible, sigma, chain, k, particles, gibbs: as for rbm; visible and sigma are the first layer's.
+    visible, sigma, chain, k, end, particles, gibbs: as for rbm; visible and sigma are the first layer's.
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("free_energy",)
@@ -54,11 +56,12 @@ class DeepBeliefNetwork(Method):
         sigma: Sigma = "one",
         chain: Chain = "cd",
         k: Annotated[int, Field(ge=1)] = 1,
+        end: End = "sampled",
         particles: Annotated[int, Field(ge=1)] = 64,
         gibbs: Annotated[int, Field(ge=1)] = 200,
     ) -> None:
         super().__init__(shape)
-        self.k, self.gibbs_steps = k, gibbs
+        self.k, self.means, self.gibbs_steps = k, ends_in_means(end), gibbs
         makers: Mapping[Inputs, Callable[[Tensor], Tensor]] = {"mean": lambda h: h, "sampled": coin}
         self.passed_up = makers[inputs]
         self.machines = nn.ModuleList([first_machine(visible, math.prod(shape), hidden[0], sigma)])
@@ -172,7 +175,7 @@ class DeepBeliefNetwork(Method):
             values = visibles_of(self._stack()[0], image)
             for machine in self._stack()[: self.active]:
                 values = self.passed_up(machine.mean_hiddens(values))
-        return self._stack()[self.active].contrast(values, self.k)
+        return self._stack()[self.active].contrast(values, self.k, self.means)
 
     def _stack(self) -> list[Machine]:
         return [machine for machine in self.machines if isinstance(machine, Machine)]

@@ -14,6 +14,7 @@ from medudl.methods.gaussian_boltzmann import GaussianMachine
 
 Visible = Literal["bernoulli", "gaussian"]
 Chain = Literal["cd", "pcd"]
+End = Literal["sampled", "mean"]
 Sigma = Literal["one", "per_voxel"] | Annotated[float, Field(ge=0.001)]
 PROBES = 128  # voxels that the pseudo-likelihood is estimated on
 
@@ -33,6 +34,11 @@ def particle_count(chain: Chain, particles: int) -> int:
     """Chains to carry on; CD begins its own at every image."""
     counts: Mapping[Chain, int] = {"cd": 0, "pcd": particles}
     return counts[chain]
+
+
+def ends_in_means(end: End) -> bool:
+    """Whether a chain's last visibles are means."""
+    return {"sampled": False, "mean": True}[end]
 
 
 def visibles_of(machine: Machine, image: Tensor) -> Tensor:

@@ -15,8 +15,10 @@ from medudl.methods.autoencoder import error_map
 from medudl.methods.boltzmann import full_precision
 from medudl.methods.energy import (
     Chain,
+    End,
     Sigma,
     Visible,
+    ends_in_means,
     first_machine,
     particle_count,
     pseudo_nll,
@@ -38,7 +40,9 @@ class RBM(Method):
     hidden: H hidden units. visible: bernoulli takes intensities as probabilities and clips them to [0, 1]; gaussian
     takes real numbers. sigma, for gaussian: learned, one or per_voxel, or a number that states it, in intensities.
     chain: cd begins at every image; pcd carries `particles` chains on from step to step and so learns a better
-    density, at a smaller rate. k: Gibbs steps an update. gibbs: steps of a chain that `sample` draws from.
+    density, at a smaller rate. k: Gibbs steps an update. end: a chain's last visibles are sampled, as the theory has
+    it, or their mean, which varies less and gives better features of grey images. gibbs: steps of a chain that `sample`
+    draws from.
     """
 
     average: Tensor
@@ -54,11 +58,12 @@ class RBM(Method):
         sigma: Sigma = "one",
         chain: Chain = "cd",
         k: Annotated[int, Field(ge=1)] = 1,
+        end: End = "sampled",
         particles: Annotated[int, Field(ge=1)] = 64,
         gibbs: Annotated[int, Field(ge=1)] = 200,
     ) -> None:
         super().__init__(shape)
-        self.k, self.gibbs_steps = k, gibbs
+        self.k, self.means, self.gibbs_steps = k, ends_in_means(end), gibbs
         self.machine = first_machine(visible, math.prod(shape), hidden, sigma)
         self.machine.carry(particle_count(chain, particles))
         self.register_buffer("average", torch.full((math.prod(shape),), 0.5))  # of the training images
@@ -134,4 +139,4 @@ class RBM(Method):
 
     @full_precision
     def _contrast(self, image: Tensor) -> dict[str, Tensor]:
-        return self.machine.contrast(visibles_of(self.machine, image), self.k)
+        return self.machine.contrast(visibles_of(self.machine, image), self.k, self.means)

