@@ -16,6 +16,10 @@ from apps.viewer.words import count, sentence
 
 _AGAINST = {"label": "Label", "modality": "Modality", "contrast": "Contrast", "scanner": "Scanner", "split": "Used for"}
 _BASELINES = {"pixels": "from the raw pixels", "pixel_pca": "from a plain PCA of the pixels"}
+_STYLE = """<style>.plain { border-collapse: collapse; font-size: .88rem; }
+.plain td, .plain th { padding: .15rem .8rem .15rem 0; text-align: right; border-bottom: 1px solid #232a32; }
+.plain td:first-child, .plain th:first-child { text-align: left; } .plain th { color: #9aa4b0; font-weight: 500; }
+</style>"""
 _MOST_COPIES = 50  # sets that are listed
 
 
@@ -43,9 +47,14 @@ def _clusters(embedding: Embedding) -> None:
         st.write("No label, modality or scanner that differs between cases is known, to compare the groups with.")
         return
     chosen = st.selectbox("Compare the groups with", known, format_func=lambda name: _AGAINST[name])
-    st.table(crossed(embedding, chosen).set_index("Group"))
+    _table(crossed(embedding, chosen))
     for line in agreement(told, chosen):
         st.write(line)
+
+
+def _table(frame: pd.DataFrame) -> None:
+    """A plain table: Streamlit's own would be fetched by the browser first."""
+    st.html(_STYLE + frame.to_html(index=False, border=0, classes="plain", escape=True))
 
 
 def crossed(embedding: Embedding, column: str) -> pd.DataFrame:
@@ -116,7 +125,7 @@ def _copies(shown: Shown, embedding: Embedding) -> None:
         rows.append({"Set": group, "Pictures": len(members), "Numbers": ", ".join(str(row + 1) for row in members[:8]),
                      "Patients": ", ".join(patients), "Used for": ", ".join(filter(None, splits)),
                      "Across": "yes" if len(list(filter(None, splits))) > 1 else ""})  # fmt: skip
-    st.table(pd.DataFrame(rows).set_index("Set"))
+    _table(pd.DataFrame(rows))
 
 
 def copies(embedding: Embedding) -> dict[str, list[int]]:

@@ -18,8 +18,8 @@ def play() -> None:
     with left:
         st.subheader("The Swiss roll")
         st.write("A sheet of paper, rolled up in space. Every point needs three numbers, yet two say it all: where on"
-                 " the sheet it lies. A flat shadow (PCA) lays the windings on top of each other. An autoencoder must"
-                 " squeeze each point through two numbers and rebuild it: watch it learn.")  # fmt: skip
+                 " the sheet it lies. A flat shadow (PCA) lets points fall together that lie far apart. An autoencoder"
+                 " must squeeze each point through two numbers and rebuild it: watch it learn.")  # fmt: skip
         turns = st.slider("Turns of the roll", 0.5, 2.5, 1.5, 0.25)
         noise = st.slider("Noise", 0.0, 1.5, 0.0, 0.25)
         controls(toy, {"turns": turns, "noise": noise, "seed": 0}, "Start")

@@ -1,4 +1,4 @@
-"""Folders as `medudl embed` writes them, made without a model: clouds of points whose pictures say which row they are."""
+"""Folders as `medudl embed` writes them, made without a model; the picture of a row says which row it is."""
 
 import csv
 import json
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 GROUPS = ("T1", "T2", "FLAIR")
-HEAD = ["item", "case", "subject", "study", "series", "contrast", "modality", "scanner", "label", "split", "slice",
-        "position_mm", "score", "uncertainty", "pca_1", "pca_2", "umap_1", "umap_2", "cluster", "duplicate"]  # fmt: skip
+HEAD = ["item", "case", "subject", "study", "series", "contrast", "modality", "scanner", "label", "split",
+        "slice", "position_mm", "score", "uncertainty", "pca_1", "pca_2", "umap_1", "umap_2", "cluster", "duplicate"]  # fmt: skip
 
 
 def write_embedding(
@@ -38,15 +38,17 @@ def write_embedding(
         "order": list(range(latent)), "used": list(range(latent)), "active_units": latent - 1,
         "verbs": list(verbs or ("encode", "decode", "reconstruct", "anomaly")), "projections": ["pca", "umap"],
         "left_out": {"tsne": "too many items"}, "pca_explained": [0.5, 0.25], "trustworthiness": {"pca": 0.91},
-        "clusters": {"k": 3, "rule": "the k of the best silhouette",
-                     "against": {"contrast": {"adjusted_rand": 0.92, "low": 0.8, "high": 0.97, "n": 30}},
-                     "baselines": {"pixels": {"contrast": {"adjusted_rand": 0.4, "low": 0.3, "high": 0.5, "n": 30}},
-                                   "pixel_pca": {"contrast": {"adjusted_rand": 0.9, "low": 0.8, "high": 0.95, "n": 30}}}},
-        "duplicates": {"groups": 1, "items": 2, "rule": "pictures that are all but equal"}, "picture_shape": [side, side],
-        "picture_aspect": 1.0, "skipped": [], "empty": 0, "seed": 0,
+        "clusters": {"k": 3, "rule": "the k of the best silhouette", "against": _agreement(0.92, 0.8, 0.97),
+                     "baselines": {"pixels": _agreement(0.4, 0.3, 0.5), "pixel_pca": _agreement(0.9, 0.8, 0.95)}},
+        "duplicates": {"groups": 1, "items": 2, "rule": "pictures that are all but equal"},
+        "picture_shape": [side, side], "picture_aspect": 1.0, "skipped": [], "empty": 0, "seed": 0,
     }  # fmt: skip
     (folder / "embedding.json").write_text(json.dumps(about))
     return folder
+
+
+def _agreement(value: float, low: float, high: float) -> dict[str, dict[str, float]]:
+    return {"contrast": {"adjusted_rand": value, "low": low, "high": high, "n": 30}}
 
 
 def grey(row):

@@ -78,7 +78,8 @@ def test_making_smaller_takes_the_mean_of_whole_blocks():
 
 @pytest.mark.parametrize(
     "rest",
-    ["case?row=90", "case?row=-1", "case?row=x", "case", "case?row=%D9%A3", "case?row=1e1", "thumbnails", "walk?base=90",
+    ["case?row=90", "case?row=-1", "case?row=x", "case", "case?row=%D9%A3", "case?row=1e1", "thumbnails",
+     "walk?base=90",
      "thumbnails?rows=1&kind=embedding", "thumbnails?rows=" + ",".join(["1"] * 61), "thumbnails?rows=1&side=0",
      "walk?moves=4:1", "walk?moves=1:nan", "walk?moves=1:inf", "walk?moves=-1:1", "walk?plane=-1", "between?a=1",
      "between?a=1&b=2&at=x", "grid?across=4", "samples", "other", "table/x"],

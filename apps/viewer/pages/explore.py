@@ -31,7 +31,7 @@ def page() -> None:
     with right:
         view = _view(bool(options))
     with left:
-        chosen = _pick(options)
+        chosen = _pick(options) if view in ("cases", "groups") else None
     if view == "play":
         play()
     elif view == "how":

@@ -15,12 +15,22 @@ export function classes(values) {
   return values.map((value) => (value < 0 ? MISSING : PALETTE[value % PALETTE.length]));
 }
 
-/** Draw points [[x, y], ...] on a canvas, one scale for both axes. shapes: whether class n >= 8 gets a square. */
-export function flat(canvas, points, colours, square = () => false) {
+/**
+ * Draw points [[x, y], ...] on a canvas, one scale for both axes. square(n): whether point n is a square. circle: the
+ * radius of a ring about the origin, 0 for none.
+ */
+export function flat(canvas, points, colours, square = () => false, circle = 0) {
   const { picture, width, height } = cleared(canvas);
   const xs = points.map((p) => p[0]);
   const ys = points.map((p) => p[1]);
-  const { x, y } = placed(xs, ys, fit(xs, ys, width, height, 14), width, height);
+  const view = fit([...xs, -circle, circle], [...ys, -circle, circle], width, height, 14);
+  const { x, y } = placed(xs, ys, view, width, height);
+  if (circle) {
+    picture.strokeStyle = "#c4ced8";
+    picture.beginPath();
+    picture.arc(width / 2 - view.cx * view.scale, height / 2 + view.cy * view.scale, circle * view.scale, 0, 7);
+    picture.stroke();
+  }
   points.forEach((_, n) => dot(picture, x[n], y[n], colours[n], 2.4, square(n)));
 }
 
@@ -32,7 +42,7 @@ export function solid(canvas, points, colours, angle) {
     const deep = z * Math.cos(angle) - x * Math.sin(angle);
     return [across, y * Math.cos(TILT) - deep * Math.sin(TILT), deep * Math.cos(TILT) + y * Math.sin(TILT)];
   });
-  const scale = Math.min(width, height) / 6;
+  const scale = Math.min(width, height) / 4.4;
   const order = turned.map((_, n) => n).sort((a, b) => turned[a][2] - turned[b][2]);
   for (const n of order) {
     const [x, y, deep] = turned[n];

@@ -18,8 +18,8 @@ export class Play {
       return { canvas, words, element: el("section", {}, el("h3", {}, title), canvas, words, el("p", { class: "quiet" }, help)) };
     };
     this.space = panel("The sheet in space", "Drag to turn it. The colour says how far along the sheet a point lies.");
-    this.pca = panel("Its best flat shadow (PCA)", "Straight lines only: windings fall on top of each other.");
-    this.code = panel("Two numbers learnt by the model", "It may bend: colours that lie apart on the sheet lie apart here.");
+    this.pca = panel("Its best flat shadow (PCA)", "A look from one side: points that lie behind each other fall together.");
+    this.code = panel("Two numbers learnt by the model", "It may bend the sheet, and so loses less. It need not unroll it: it was asked to rebuild the points, and nothing else.");
     this.panels = el("div", { class: "panels" }, this.space.element, this.pca.element, this.code.element);
     this.root.append(el("div", { class: "toy" }, this.progress, this.state, this.panels));
     parent.append(this.root);

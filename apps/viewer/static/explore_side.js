@@ -86,7 +86,7 @@ export class Side {
   showCase({ told, own, expected, others }, row) {
     const near = told.neighbours.rows;
     this.case.hidden = false;
-    this.case.replaceChildren(
+    this.case.replaceChildren(el("div", {},
       el("div", { class: "head" }, el("h3", {}, told.patient),
         told.link ? el("a", { href: new URL(`/${told.link}`, document.baseURI).href, target: "_blank", rel: "noopener" }, "Open the scan") : null,
         el("button", { type: "button", title: "Close this case", onclick: () => this.close() }, "\u00d7")),
@@ -96,7 +96,7 @@ export class Side {
       this.strip("Most similar cases of other scans", others, [...near.keys()].map((n) => n + 1), near, told.neighbours.far),
       this.strip(`Near copies of this picture (${told.copies.length})`, others, [...told.copies.keys()].map((n) => n + 1 + near.length), told.copies),
       this.ways(row),
-    );
+    ));
     this.element.scrollTop = 0;
   }
 

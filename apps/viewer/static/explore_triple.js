@@ -8,11 +8,12 @@ import { paint } from "./explore_pictures.js";
 import { Watch } from "./explore_watch.js";
 
 const GOALS = {
-  reconstruction: ["Redraw only", "Each picture has its own exact place, with empty gaps between. A picture made at a place that no case has fallen on is often none."],
+  reconstruction: ["Redraw only", "Each picture gets an exact place of its own, and the cloud becomes as wide and ragged as it likes. Places picked at random miss most of it: what they make is one-sided, or nothing real."],
   kl: ["Order only", "All pictures fall on one another: the cloud is round, but a place says nothing about a picture, and all that is made looks alike."],
   elbo: ["Both", "Pictures that look alike lie together, and the cloud has no large gaps: a place picked at random makes a believable picture."],
 };
 const SIDE = 8; // pixels of a digit
+const PRIOR = 2; // standard deviations: where nearly all places picked at random fall
 const ACROSS = 8; // made pictures in a row
 const PREFERRED = ["label", "contrast", "modality", "cluster"];
 
@@ -24,7 +25,7 @@ export class Triple {
     this.panels = el("div", { class: "panels" });
     this.parts = Object.fromEntries(Object.entries(GOALS).map(([goal, [title, sentence]]) => {
       const part = { cloud: el("canvas", { class: "plot" }), made: el("canvas", { class: "made", width: 1, height: 1 }), facts: el("p", {}) };
-      part.element = el("section", { "data-goal": goal }, el("h3", {}, title), part.cloud, el("p", { class: "quiet" }, "Pictures made at places picked at random:"), part.made, part.facts, el("p", { class: "quiet" }, sentence));
+      part.element = el("section", { "data-goal": goal }, el("h3", {}, title), part.cloud, el("p", { class: "quiet" }, "Pictures made at places picked at random (in the ring, where there is one):"), part.made, part.facts, el("p", { class: "quiet" }, sentence));
       this.panels.append(part.element);
       return [goal, part];
     }));
@@ -58,7 +59,7 @@ export class Triple {
     for (const [goal, part] of Object.entries(this.parts)) {
       if (told[goal]) {
         const colours = classes(told.labels);
-        flat(part.cloud, told[goal].code, colours, (n) => told.labels[n] >= 8);
+        flat(part.cloud, told[goal].code, colours, (n) => told.labels[n] >= 8, PRIOR);
         paint(part.made, joined(told[goal].samples));
         say(part.facts, `A pixel of a redrawn digit is off by ${Math.round(told[goal].error * 100)} % of its range.`);
       } else {

@@ -60,7 +60,8 @@ export class Walk {
 
   used() {
     const { active, order } = this.cases.table.walk;
-    const words = active === null ? "" : `${active} of ${order.length} directions are in use; the sliders of the others change nothing.`;
+    const some = `${active} of ${order.length} directions are in use; the sliders of the others change nothing.`;
+    const words = active === null ? "" : active === order.length ? `All ${active} directions are in use.` : some;
     return words ? el("p", { class: "quiet" }, words) : null;
   }
 

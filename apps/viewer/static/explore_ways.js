@@ -6,6 +6,7 @@ import { framed, paint } from "./explore_pictures.js";
 
 const TABS = { between: "Between two cases", grid: "Two directions at once", samples: "Made up by the model" };
 const SAMPLES = 14;
+const DRAWING = "Drawing";
 
 export class Ways {
   /** place(): what Walk.place gives. */
@@ -56,12 +57,13 @@ export class Ways {
       return;
     }
     const { base, moves, key, ...cut } = this.place();
+    say(this.state, DRAWING);
     if (this.tab === "between") {
       const known = this.a !== null && this.b !== null;
-      say(this.state, known ? "" : "Open a case on the map and choose 'Use as case A', then another one as case B.");
+      say(this.state, known ? DRAWING : "Open a case on the map and choose 'Use as case A', then another one as case B.");
       if (known) {
-        this.strip.ask({ a: this.a, b: this.b, key, ...cut });
         this.slide();
+        this.strip.ask({ a: this.a, b: this.b, key, ...cut });
       }
     } else if (this.tab === "grid") {
       this.grids.ask({ base, across: this.across.value, up: this.up.value, key, ...cut });
@@ -122,5 +124,6 @@ export class Ways {
       return canvas;
     });
     this.sheet.replaceChildren(...canvases);
+    say(this.state, "");
   }
 }
