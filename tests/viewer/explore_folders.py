@@ -8,7 +8,8 @@ import numpy as np
 
 GROUPS = ("T1", "T2", "FLAIR")
 HEAD = ["item", "case", "subject", "study", "series", "contrast", "modality", "scanner", "label", "split",
-        "slice", "position_mm", "score", "uncertainty", "pca_1", "pca_2", "umap_1", "umap_2", "cluster", "duplicate"]  # fmt: skip
+        "slice", "position_mm", "score", "uncertainty", "pca_1", "pca_2", "umap_1", "umap_2", "cluster",
+        "duplicate"]  # fmt: skip
 
 
 def write_embedding(

@@ -107,6 +107,16 @@ def test_anomalies(page: Page, view: Callable[..., str], finished: Path, picture
     picture("anomalies")
 
 
+def test_explore(page: Page, view: Callable[..., str], finished: Path, picture: Callable[[str], None]) -> None:
+    api.embed(finished / "run", finished / "cohort.csv", finished / "run-cases", device="cpu", progress=False)
+    page.goto(view(finished))
+    page.get_by_role("link", name="Explore").click()
+    page.wait_for_function("() => window.medudlExplore?.map?.scatter.places")
+    page.evaluate("() => window.medudlExplore.map.open(10)")
+    page.get_by_text("Most similar cases").wait_for()
+    picture("explore")
+
+
 def test_train(page: Page, view: Callable[..., str], finished: Path, picture: Callable[[str], None]) -> None:
     page.goto(view(finished))
     page.get_by_role("link", name="Train").click()
