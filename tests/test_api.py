@@ -30,6 +30,7 @@ def test_commands_are_functions_of_the_package() -> None:
         "__version__",
         "classify",
         "detect",
+        "embed",
         "evaluate",
         "export",
         "index",

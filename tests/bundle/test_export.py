@@ -20,6 +20,7 @@ from medudl.config import validate_config
 from medudl.errors import UserError
 from medudl.run import Run
 from medudl.tasks.calibrate import calibrate
+from medudl.tasks.classify import classify
 from medudl.tasks.detect import detect
 
 
@@ -156,24 +157,47 @@ def test_the_bundle_keeps_the_thresholds_and_the_settings(run, bundle) -> None:
     ],
 )
 def test_every_way_of_seeing_a_scan_gives_detects_maps(run, tmp_path, view, shape, size) -> None:
-    """Without a process of its own: the parts of inference.json, put together by MONAI's parser."""
-    from monai.bundle import ConfigParser
-
     config = tiny_config(view=view, size=size)
     config = validate_config({**config.model_dump(mode="json"), "method": {**config.method, "levels": 1}}, "tiny")
     made = make_run(tmp_path / "run", run.cohort().root / "cohort.csv", config, shape)
     calibrate(made)
     where = export(made.path, tmp_path / "bundle", onnx=False).path
-    parser = ConfigParser()
-    parser.read_config(where / "configs" / "inference.json")
     table = run.cohort().root / "cohort.csv"
-    parser.update({"bundle_root": str(where), "dataset_dir": str(table), "output_dir": str(tmp_path / "out")})
-    rows = parser.get_parsed_content("evaluator").run()
+    rows = _run_parts(where, table, tmp_path / "out")
     detect(made.path, table, tmp_path / "detect", progress=False)
     maps = sorted((tmp_path / "detect").glob("*.nii.gz"))
     assert len(rows) == 10 and len(maps) == 30
     for path in maps:
         assert np.array_equal(nibabel.load(path).get_fdata(), nibabel.load(tmp_path / "out" / path.name).get_fdata())
+
+
+def test_a_classifiers_bundle_gives_classifys_probabilities(run, tmp_path) -> None:
+    body = {"name": "autoencoder", "latent": 4, "width": 4, "levels": 1}
+    method = {"name": "classifier", "body": body, "classes": ["healthy", "plaque"], "healthy": ["healthy"]}
+    config = validate_config({**tiny_config().model_dump(mode="json"), "method": method}, "tiny")
+    table = run.cohort().root / "cohort.csv"
+    made = make_run(tmp_path / "run", table, config)
+    made.update({"classes": method["classes"]})
+    made.write_json("classification.json", {"temperature": 0.3})
+    expected = classify(made.path, table, tmp_path / "classify", progress=False)
+    found = pd.DataFrame(_run_parts(export(made.path, tmp_path / "bundle", onnx=False).path, table, tmp_path / "out"))
+    assert list(found["predicted"]) == list(expected["predicted"])
+    for name in ("probability healthy", "probability plaque"):
+        assert np.array_equal(found[name], expected[name])
+    assert np.ptp(found["probability plaque"]) > 0
+    assert (tmp_path / "out" / "predictions.csv").is_file()
+    meta = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text())
+    assert meta["network_data_format"]["outputs"]["pred"]["channel_def"] == {"0": "healthy", "1": "plaque"}
+
+
+def _run_parts(where: Path, scans: Path, out: Path) -> list[dict[str, object]]:
+    """Without a process of its own: the parts of inference.json, put together by MONAI's parser."""
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(where / "configs" / "inference.json")
+    parser.update({"bundle_root": str(where), "dataset_dir": str(scans), "output_dir": str(out)})
+    return parser.get_parsed_content("evaluator").run()
 
 
 def test_two_channels_are_named(run) -> None:
