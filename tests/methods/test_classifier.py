@@ -222,7 +222,7 @@ def test_maps_point_at_lesions_from_image_labels_alone(seed: int) -> None:
     """Pointing game (Zhang et al. 2016): the map's highest point lies in the lesion."""
     image, label, _ = _anatomy(512, 64, seed)
     torch.manual_seed(seed)
-    method = _build(image.shape[1:], head="cam", body={**CONV, "width": 8, "levels": 3, "norm": "batch"})
+    method = _build(image.shape[1:], head="cam", body={**CONV, "width": 8, "norm": "batch"})
     method.train()
     optimisers, random = adam(method, 3e-3), torch.Generator().manual_seed(seed)
     for _ in range(500):
