@@ -34,7 +34,7 @@ class CodeGaussian(nn.Module):
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("precision", torch.eye(latent))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-        self.register_load_state_dict_pre_hook(_complete)
+        self.register_load_state_dict_pre_hook(_complete)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def fit(self, codes: Iterable[Tensor]) -> None:

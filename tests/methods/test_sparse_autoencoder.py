@@ -73,7 +73,7 @@ def test_l2_makes_activations_small_and_not_sparse(seed: int) -> None:
     torch.manual_seed(seed)
     data = Sparse()
     shares, errors = {}, {}
-    for penalty, weight in (("l1", 0.2), ("l2", 0.1)):
+    for penalty, weight in (("l1", 0.2), ("l2", 0.4)):
         method = _build(latent=64, penalty=penalty, weight=weight)
         _fit(method, data, 1500)
         image = data.draw(2000)
@@ -83,7 +83,7 @@ def test_l2_makes_activations_small_and_not_sparse(seed: int) -> None:
             errors[penalty] = method.validate({"image": image})["reconstruction"].mean().item()
     print(f"active units: l1 {shares['l1']:.1%}, l2 {shares['l2']:.1%} (true: 4.7 %); errors {errors}")
     assert shares["l1"] < 0.12 and shares["l2"] > 3 * shares["l1"]
-    assert errors["l2"] == pytest.approx(errors["l1"], rel=1)
+    assert errors["l2"] == pytest.approx(errors["l1"], rel=0.3)
 
 
 @pytest.mark.parametrize("rho", [0.05, 0.2])
