@@ -54,7 +54,7 @@ proofs: $(READY)
 	$(ONE) $(BIN)/pytest -n 2 --dist worksteal -m proof --durations=20
 
 study: $(READY)
-	@test -n "$(NAME)" || { echo "make study NAME=...: one of $$(ls studies | grep -v -e queue -e __ | sed 's/\.py//' | tr '\n' ' ')"; exit 2; }
+	@test -n "$(NAME)" || { echo "make study NAME=...: one of $$(grep -l '^def main' studies/*.py | xargs -n1 basename -s .py | tr '\n' ' ')"; exit 2; }
 	$(BIN)/python -m studies.$(NAME) --out $(STUDY_OUT)/$(NAME)
 
 bench: viewer
