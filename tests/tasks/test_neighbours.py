@@ -32,13 +32,13 @@ def test_where_there_are_fewer_others_the_rest_is_empty():
     assert (rows == -1).all() and rows.shape == (1, 10)
 
 
-def _films(count: int, seed: int) -> np.ndarray:
+def _films(count: int, seed: int, texture_of: float = 90) -> np.ndarray:
     """Pictures that share their shape (a bright ring) and differ in texture, as patients do."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:96, :96] - 47.5
     ring = np.exp(-((np.hypot(x, y) - 30) ** 2) / 150)
     texture = ndimage.gaussian_filter(rng.normal(size=(count, 96, 96)), (0, 1.2, 1.2))
-    return (120 * ring + 60 + 90 * texture * (0.3 + ring)).clip(0, 255).astype(np.uint8)
+    return (120 * ring + 60 + texture_of * texture * (0.3 + ring)).clip(0, 255).astype(np.uint8)
 
 
 def _jpeg(picture: np.ndarray) -> np.ndarray:
@@ -85,6 +85,9 @@ def test_what_is_no_copy_is_not_called_one(change):
 def test_patients_that_share_a_shape_are_alike_at_first_sight_only():
     films = _films(2, seed=2)
     assert neighbours.whole_correlation(*films) > 0.5 > abs(neighbours.detail_correlation(*films))
+    films = _films(2, seed=2, texture_of=20)  # so alike that only the texture tells two patients apart
+    assert neighbours.whole_correlation(*films) > neighbours.WHOLE
+    assert not near_copies(films, ["a", "b"], ["p", "q"]).any()
 
 
 def test_several_copies_make_one_group_and_even_pictures_none():
