@@ -1,4 +1,4 @@
-"""The script: three pages, a sentence where one fails, and a first page that loads nothing heavy."""
+"""The script: its pages, a sentence where one fails, and a first page that loads nothing heavy."""
 
 import ast
 import subprocess

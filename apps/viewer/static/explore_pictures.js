@@ -15,14 +15,9 @@ export function paint(canvas, { data, h, w }, n = 0) {
     const grey = data[start + p];
     out[p] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
   }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  // Kept in ordinary memory: sixty canvases on a graphics card, or on one made by software, take a second to make.
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
   canvas.classList.add("drawn");
-}
-
-/** Black again. */
-export function blank(canvas) {
-  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
-  canvas.classList.remove("drawn");
 }
 
 /** A picture with a line under it: { figure, canvas, caption }. */

@@ -1,6 +1,7 @@
 /** All cases as points on a canvas: drag to move, wheel to zoom, lasso or box to choose, click to open. */
 
 import { el } from "./dom.js";
+import { raster, rgbOf } from "./explore_dots.js";
 import { dragged, fit, placed, under, within, zoomed } from "./explore_space.js";
 
 const CLICK = 5; // pixels that a hand may tremble
@@ -14,7 +15,7 @@ export class Scatter {
     this.above = el("canvas", { class: "above", tabindex: 0, role: "img", "aria-label": "All cases as points" });
     this.element = el("div", { class: "plot" }, this.points, this.above);
     parent.append(this.element);
-    Object.assign(this, { xs: [], ys: [], key: null, view: null, chosen: new Set(), opened: -1, lit: -1, tool: "lasso", outline: null, marks: new Map() });
+    Object.assign(this, { xs: [], ys: [], key: null, view: null, chosen: new Set(), opened: -1, lit: -1, tool: "lasso", outline: null });
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.element);
     const listen = (name, act, options) => this.above.addEventListener(name, act, options);
@@ -42,6 +43,7 @@ export class Scatter {
   /** Colours, as keyOf gives them. */
   colour(key) {
     this.key = key;
+    this.looks = key.marks.map(({ colour, shape }) => ({ rgb: rgbOf(colour), shape }));
     this.draw();
   }
 
@@ -60,7 +62,7 @@ export class Scatter {
     for (const canvas of [this.points, this.above]) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
-      canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
+      canvas.getContext("2d", { willReadFrequently: true }).setTransform(ratio, 0, 0, ratio, 0, 0);
     }
     this.view ??= fit(this.xs, this.ys, width, height);
     this.drawNow();
@@ -77,44 +79,13 @@ export class Scatter {
       return;
     }
     this.places = placed(this.xs, this.ys, this.view, this.width, this.height);
-    const picture = this.points.getContext("2d");
-    picture.clearRect(0, 0, this.width, this.height);
-    const radius = SIZES.find(([more]) => this.xs.length > more)?.[1] ?? 5;
-    const dots = this.key.marks.map((mark) => this.dot(mark, radius));
-    const { x, y } = this.places;
-    picture.globalAlpha = this.chosen.size ? 0.3 : 0.85;
-    for (let n = 0; n < x.length; n += 1) {
-      if (x[n] > -9 && x[n] < this.width + 9 && y[n] > -9 && y[n] < this.height + 9) {
-        picture.drawImage(dots[this.key.of[n]], x[n] - radius - 1, y[n] - radius - 1, 2 * radius + 2, 2 * radius + 2);
-      }
-    }
-    picture.globalAlpha = 1;
-    for (const n of this.chosen) {
-      picture.drawImage(dots[this.key.of[n]], x[n] - radius - 1, y[n] - radius - 1, 2 * radius + 2, 2 * radius + 2);
-    }
+    const { width, height } = this.points;
+    const data = raster({
+      width, height, ratio: this.ratio, places: this.places, of: this.key.of, looks: this.looks, chosen: this.chosen,
+      faint: this.chosen.size ? 0.3 : 0.85, radius: SIZES.find(([more]) => this.xs.length > more)?.[1] ?? 5,
+    });
+    this.points.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(data, width, height), 0, 0);
     this.drawAbove();
-  }
-
-  /** A point's picture, made once for each colour, shape and size. */
-  dot({ colour, shape }, radius) {
-    const name = `${colour} ${shape} ${radius} ${this.ratio}`;
-    if (!this.marks.has(name)) {
-      const side = 2 * radius + 2;
-      const canvas = el("canvas", { width: Math.ceil(side * this.ratio), height: Math.ceil(side * this.ratio) });
-      const picture = canvas.getContext("2d");
-      picture.scale(canvas.width / side, canvas.height / side);
-      picture.fillStyle = picture.strokeStyle = colour;
-      if (shape === "square") {
-        picture.fillRect(1.5, 1.5, side - 3, side - 3);
-      } else {
-        picture.beginPath();
-        picture.arc(side / 2, side / 2, radius - (shape === "ring" ? 0.8 : 0), 0, 7);
-        picture.lineWidth = 1.6;
-        picture[shape === "ring" ? "stroke" : "fill"]();
-      }
-      this.marks.set(name, canvas);
-    }
-    return this.marks.get(name);
   }
 
   drawAbove() {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { Newest } from "../../../apps/viewer/static/explore_ask.js";
 import { keyOf, MISSING, PALETTE, ramp, tally } from "../../../apps/viewer/static/explore_colours.js";
+import { maskOf, raster, rgbOf } from "../../../apps/viewer/static/explore_dots.js";
 import { dragged, fit, placed, spread, under, within, zoomed } from "../../../apps/viewer/static/explore_space.js";
 
 const XS = [0, 10, 5, null];
@@ -98,4 +99,17 @@ test("one question in flight, the newest waits, older ones are never asked", asy
   open[2].no(new Error("gone"));
   await new Promise(setImmediate);
   assert.deepEqual([asked, failed, newest.busy], [[1, 4, 5], ["gone"], false]);
+});
+
+test("points are painted where they lie, chosen ones last and full, those outside not at all", () => {
+  const places = { x: Float32Array.of(10, 10, NaN, -500), y: Float32Array.of(5, 5, 5, 5) };
+  const looks = [{ rgb: rgbOf("#ff0000"), shape: "disc" }, { rgb: rgbOf("rgb(0, 0, 255)"), shape: "ring" }];
+  const paint = (chosen) => raster({ width: 40, height: 20, ratio: 2, places, of: Uint8Array.of(0, 0, 1, 1), looks, chosen: new Set(chosen), faint: 0.5, radius: 2 });
+  const at = (data, x, y) => [...data.slice((y * 40 + x) * 4, (y * 40 + x) * 4 + 4)];
+  assert.deepEqual(at(paint([0]), 20, 10), [255, 0, 0, 255]);
+  const faint = at(paint([]), 20, 10);
+  assert.ok(faint[0] > 180 && faint[0] < 200, "two faint points, one above the other");
+  assert.deepEqual(at(paint([]), 30, 10), [7, 9, 11, 255]);
+  const ring = maskOf("ring", 4);
+  assert.ok(ring.cover[ring.reach * ring.side + ring.reach] === 0 && ring.cover[ring.reach * ring.side] > 0.4);
 });
