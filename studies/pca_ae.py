@@ -45,9 +45,10 @@ def slices_of(path: Path) -> Array:
     """Axial slices of one volume, (N, 64, 64), its .5 and 99.5 percentiles at 0 and 1; nearly empty ones left out."""
     volume = np.asarray(nibabel.as_closest_canonical(nibabel.load(path)).dataobj, np.float32)
     low, high = np.percentile(volume, [0.5, 99.5])
-    volume = np.clip((volume - low) / (high - low), 0, 1)
+    volume = np.clip((volume - low) / (high - low), 0, 1).astype(np.float32)
     found = _small(torch.from_numpy(volume.transpose(2, 1, 0)[:, ::-1].copy()))
-    return found[(found > 0.1).mean((1, 2)) > 0.05]
+    kept: Array = found[(found > 0.1).mean((1, 2)) > 0.05]
+    return kept
 
 
 def _small(slices: Tensor) -> Array:
@@ -106,7 +107,7 @@ def autoencoder(train: Array, code: int, seed: int) -> torch.nn.Module:
         for objective in method.step({"image": moved(chosen, generator)}):
             assert objective.loss is not None
             optimiser.zero_grad()
-            objective.loss.backward()
+            objective.loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         schedule.step()
     return method.eval()
