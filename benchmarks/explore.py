@@ -57,7 +57,9 @@ LASSO = """async ([count, turn]) => {
   return times;
 }"""
 POINTS = """(count) => Array.from({ length: count }, () => { const s = window.medudlExplore.map.scatter;
-  const start = performance.now(); s.drawNow(); s.points.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, 1, 1);
+  const start = performance.now();
+  s.drawNow();
+  s.points.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, 1, 1);
   return performance.now() - start; })"""
 SLIDER = """async (count) => {
   const walk = window.medudlExplore.walk, input = walk.sliders.querySelector("input"), times = [];

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from apps.viewer.explore_faces import Faces
-from apps.viewer.explore_folder import Embedding, read_embedding
-from apps.viewer.explore_walkers import Walkers
+if TYPE_CHECKING:
+    from apps.viewer.explore_faces import Faces
+    from apps.viewer.explore_folder import Embedding
+    from apps.viewer.explore_walkers import Walkers
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Shown:
 
     def embedding(self) -> Embedding:
         """As it is on the disk now. Raises UserError."""
+        from apps.viewer.explore_folder import read_embedding
+
         return read_embedding(self.path)
 
 
@@ -29,9 +34,15 @@ class Shown:
 class Desk:
     """What was offered, and the models that are walked with. Shared by all sessions of a viewer."""
 
-    walkers: Walkers = field(default_factory=Walkers)
     _known: dict[str, Shown] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def walkers(self) -> Walkers:
+        """The models; made, and imported, when first asked for."""
+        from apps.viewer.explore_walkers import Walkers
+
+        return Walkers()
 
     def offer(self, shown: Shown) -> None:
         """From now on it may be asked for."""
@@ -44,4 +55,5 @@ class Desk:
 
     def close(self) -> None:
         """End the workers."""
-        self.walkers.close()
+        if "walkers" in vars(self):
+            self.walkers.close()

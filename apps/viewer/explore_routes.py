@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from apps.viewer.explore_columns import table_of
 from apps.viewer.explore_desk import Shown
@@ -213,8 +212,8 @@ def _problem(status: int, sentence: str) -> Response:
     return JSONResponse({"problem": sentence}, status)
 
 
-EXPLORE_ROUTES = [
-    Route("/embedding/toy/{kind:str}", toy),
-    *(Route(f"/embedding/{{id:str}}/{f.__name__}", _answering(f, _THREADS)) for f in (table, case, thumbnails)),
-    *(Route(f"/embedding/{{id:str}}/{f.__name__}", _answering(f, _DRAWING)) for f in (walk, between, grid, samples)),
-]  # fmt: skip
+ANSWERS: dict[str, Callable[[Request], Awaitable[Response]]] = {
+    "toy": toy,
+    **{f.__name__: _answering(f, _THREADS) for f in (table, case, thumbnails)},
+    **{f.__name__: _answering(f, _DRAWING) for f in (walk, between, grid, samples)},
+}

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from apps.viewer.explore_routes import EXPLORE_ROUTES
+from apps.viewer.explore_addresses import EXPLORE_ROUTES
 from apps.viewer.house import house
 from apps.viewer.source import Source
 from apps.viewer.store import Held

@@ -12,6 +12,7 @@ from tiny_run import make_cohort, make_run
 from apps.viewer import background, explore_routes
 from apps.viewer import house as shared
 from apps.viewer.catalogue import Catalogue
+from apps.viewer.explore_addresses import EXPLORE_ROUTES
 from apps.viewer.explore_desk import Shown
 from apps.viewer.explore_faces import Faces
 from apps.viewer.explore_toybox import Toy
@@ -44,7 +45,7 @@ def id(folder):
 
 @pytest.fixture
 def app():
-    return Starlette(routes=explore_routes.EXPLORE_ROUTES)
+    return Starlette(routes=EXPLORE_ROUTES)
 
 
 def pictures(answer):
