@@ -116,7 +116,7 @@ def main() -> None:
         goal = f"goal {GOALS[name]} ms" if name in GOALS else ""
         print(f"{name:9} median {row['median']:6.1f} ms, p95 {row['p95']:6.1f} ms, n = {row['n']}  {goal}")
     if told.json:
-        told.json.write_text(json.dumps({"points": told.points, **rows}, indent=1) + "\n")
+        told.json.write_text(json.dumps({"count": told.points, **rows}, indent=1) + "\n")
 
 
 def config() -> Config:
