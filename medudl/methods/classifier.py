@@ -68,9 +68,9 @@ class Classifier(Method):
         share = _balance(classes, counts)
         self.register_buffer("share", share, persistent=False)
         self.register_buffer("weight", share if balanced else torch.ones_like(share), persistent=False)
-        sick = torch.tensor([name not in (healthy or []) for name in classes])
-        self.register_buffer("sick", sick, persistent=False)
-        self._knows_healthy = not bool(sick.all())
+        sick = [name not in (healthy or []) for name in classes]
+        self.register_buffer("sick", torch.tensor(sick), persistent=False)
+        self._knows_healthy = not all(sick)
 
     def players(self) -> dict[str, nn.Module]:
         """One: the linear layer and, unless it is frozen, the part of the body that it reads."""

@@ -54,7 +54,7 @@ def signal_at(patch: pytest.MonkeyPatch, step: int, number: int) -> None:
 def test_the_run_folder_is_complete(whole: Run) -> None:
     names = {p.name for p in whole.path.iterdir()}
     assert names == {
-        "config.yaml", "cohort.csv", "cohort.json", "run.json", "fitted.json", "weights.safetensors", "checkpoint",
+        "config.yaml", "cohort.csv", "cohort.json", "run.json", "fitted.json", "scans.json", "weights.safetensors", "checkpoint",
         "log.jsonl", "events", "samples", "environment.json", "card.md", ".training.lock",
     }  # fmt: skip
     assert whole.config == config() and whole.shape == (1, 16, 16)
