@@ -54,8 +54,8 @@ def signal_at(patch: pytest.MonkeyPatch, step: int, number: int) -> None:
 def test_the_run_folder_is_complete(whole: Run) -> None:
     names = {p.name for p in whole.path.iterdir()}
     assert names == {
-        "config.yaml", "cohort.csv", "cohort.json", "run.json", "fitted.json", "scans.json", "weights.safetensors", "checkpoint",
-        "log.jsonl", "events", "samples", "environment.json", "card.md", ".training.lock",
+        "config.yaml", "cohort.csv", "cohort.json", "run.json", "fitted.json", "scans.json", "weights.safetensors",
+        "checkpoint", "log.jsonl", "events", "samples", "environment.json", "card.md", ".training.lock",
     }  # fmt: skip
     assert whole.config == config() and whole.shape == (1, 16, 16)
     assert whole.meta["status"] == "finished" and whole.meta["step"] == 12
