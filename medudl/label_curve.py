@@ -64,7 +64,7 @@ def label_curve(
     made: list[Fit] = []
     with _bar(progress) as bar, StopSignals() as stop:
         told = bar.add_task("", total=len(jobs))
-        scans = {arm.key: _Scans(arm, rows, settings) for arm in arms}
+        scans = {key: _Scans(arm, rows, settings) for key, arm in {arm.key: arm for arm in arms}.items()}
         _same_test([scans[arm.key] for arm in arms])
         for arm, share, seed in jobs:
             bar.update(told, description=f"{arm.name}, {share:.0%} of the labels, seed {seed}")
