@@ -165,8 +165,10 @@ class Nearest(FeatureModel):
         """See `FeatureModel`."""
         flat = z.movedim(1, -1).flatten(0, -2)  # (N, C)
         with torch.no_grad():
-            nearest = torch.cat([torch.cdist(part, self.prototypes).argmin(1) for part in torch.split(flat, _CHUNK)])
-        return self.prototypes[nearest].view(len(z), *z.shape[2:], -1).movedim(-1, 1)
+            # A graph that is exported takes any number of positions, so how many parts they make cannot stand in it.
+            parts = (flat,) if torch.compiler.is_compiling() else torch.split(flat, _CHUNK)
+            nearest = torch.cat([_closest(part, self.prototypes) for part in parts])
+        return torch.unflatten(self.prototypes[nearest], 0, (-1, *z.shape[2:])).movedim(-1, 1)
 
     @torch.no_grad()
     def fit(self, moments: Moments, sample: Reservoir) -> str:
@@ -175,6 +177,11 @@ class Nearest(FeatureModel):
         kept = sample.kept[torch.arange(len(self.prototypes)) % len(sample.kept)]  # all over again where there are few
         self.prototypes.copy_((kept - moments.mean.float()) / moments.std.float())
         return f"nearest of {min(len(sample.kept), len(self.prototypes))} positions of training images"
+
+
+def _closest(points: Tensor, prototypes: Tensor) -> Tensor:
+    """Number of the nearest prototype: (N, C), (K, C) -> (N,). |z|^2 is left out, being the same for all of them."""
+    return (prototypes.square().sum(dim=1) - 2 * points @ prototypes.T).argmin(dim=1)
 
 
 def feature_model(model: Model, channels: int, latent: int, dims: int) -> FeatureModel:

@@ -126,7 +126,14 @@ class PooledScores(nn.Module):
 
     def neighbours(self, p: Tensor) -> Tensor:
         """Standardised (B, Z) -> (B,)."""
-        used = self.bank[: max(1, int(self.count))]
-        distance = torch.cdist(p, used, compute_mode="donot_use_mm_for_euclid_dist")
-        nearest = distance.topk(min(self.near, len(used)), largest=False).values
-        return nearest.mean(dim=1) / math.sqrt(p.shape[1])
+        # By products, in double precision, where that is exact enough; in single precision a copy would lie off itself.
+        point, bank = p.double(), self.bank.double()
+        squared = point.square().sum(dim=1, keepdim=True) - 2 * point @ bank.T + bank.square().sum(dim=1)  # (B, size)
+        # No branch on how many are in use, nor a slice of the bank: the same graph before and after `fit`.
+        count = self.count.clamp(min=1)
+        unused = torch.arange(len(bank), device=p.device) >= count
+        squared = squared.clamp(min=0).masked_fill(unused, torch.inf)
+        nearest = squared.topk(min(self.near, len(bank)), largest=False).values.sqrt()
+        known = nearest.isfinite()
+        mean = torch.where(known, nearest, 0).sum(dim=1) / known.sum(dim=1)
+        return (mean / math.sqrt(p.shape[1])).float()

@@ -122,14 +122,16 @@ class ImageNetFeatures(FeatureNetwork):
 
     def look(self, image: Tensor) -> list[Tensor]:
         """(B, C, *S) -> (B, C * C_s, *S_s) each."""
-        channels, volume = image.shape[1], image.ndim == 5
+        channels, volume, depth = image.shape[1], image.ndim == 5, image.shape[2]
         slices = image.movedim(2, 1).flatten(0, 1) if volume else image  # (B*D, C, H, W)
         grey = slices.flatten(0, 1)[:, None]  # (B*D*C, 1, H, W)
-        parts = [self._pictures(part) for part in torch.split(grey, _AT_ONCE)]
+        # A graph that is exported takes any number of pictures, so how many passes they need cannot stand in it.
+        passes = (grey,) if torch.compiler.is_compiling() else torch.split(grey, _AT_ONCE)
+        parts = [self._pictures(part) for part in passes]
         out = []
         for maps in zip(*parts, strict=True):
             found = torch.unflatten(torch.cat(maps), 0, (-1, channels)).flatten(1, 2)  # (B*D, C*C_s, h, w)
-            out.append(torch.unflatten(found, 0, (len(image), -1)).movedim(1, 2) if volume else found)
+            out.append(torch.unflatten(found, 0, (-1, depth)).movedim(1, 2) if volume else found)
         return out
 
     def centres(self, size: Sequence[int], stage: int) -> list[tuple[float, float]]:

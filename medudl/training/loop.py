@@ -31,7 +31,8 @@ def train_step(
     """Drive one step of a method, which yields an objective a turn.
 
     A turn: advance the flow under autocast, zero that player's gradients, backward (or take the ready ones), average
-    gradients over the ranks, unscale, clip, step. Then the flow goes on: "after the update" is the line after its `yield`.
+    gradients over the ranks, unscale, clip, step. Then the flow goes on: "after the update" is the line after
+    its `yield`.
     """
     for trick in tricks:
         batch = trick.before_step(batch)
