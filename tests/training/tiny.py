@@ -30,6 +30,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "variational_autoencoder": {"latent": 4, "width": 4, "levels": 2, "norm": "batch", "warmup": 14},
     "rbm": {"hidden": 6, "chain": "pcd", "particles": 6},
     "deep_belief_network": {"hidden": [6, 4], "inputs": "sampled", "visible": "gaussian"},
+    "sparse_autoencoder": {"latent": 8, "width": 4, "levels": 2},
+    "stacked_autoencoder": {"channels": [4], "sizes": [4], "corruption": "gaussian"},
+    "feature_autoencoder": {"features": "random", "stages": [1], "latent": 2, "components": 2, "bank": 8},
+    "classifier": {"body": {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}, "classes": ["a", "b"]},
     "toy_wasserstein": {"pool": 8},
     "toy_unrolled": {},
     "toy_staged_rbm": {},
@@ -54,7 +58,7 @@ class TinyBatches:
     def _batch(self, chosen: Tensor) -> Batch:
         image = self.images[chosen].clone()
         return {"image": image, "foreground": torch.ones_like(image, dtype=torch.bool),
-                "id": [f"sub-{i:02d}/0" for i in chosen.tolist()]}  # fmt: skip
+                "label": chosen % 2, "id": [f"sub-{i:02d}/0" for i in chosen.tolist()]}  # fmt: skip
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.size)

@@ -96,6 +96,7 @@ def test_between_two_cases_from_the_map(opened):
         opened.evaluate("(row) => window.medudlExplore.map.open(row)", row)
         opened.get_by_role("button", name=f"Use as case {name}").click()
     opened.wait_for_function("() => window.medudlExplore.walk.ways.sheet?.children.length === 9")
-    assert opened.get_by_text("A: case 5").count() == 1 and opened.get_by_text("B: case 10").count() == 1
+    opened.get_by_text("A: case 5").wait_for()
+    opened.get_by_text("B: case 10").wait_for()
     opened.get_by_role("button", name="Two directions at once").click()
     opened.wait_for_function("() => window.medudlExplore.walk.ways.sheet?.children.length === 49")

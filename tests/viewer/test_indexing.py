@@ -33,7 +33,7 @@ def scans(tmp_path: Path) -> Path:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of `medudl index` a process that lives until it is stopped."""
-    monkeypatch.setattr(background, "command", lambda arguments: ["sleep", "60"])
+    monkeypatch.setattr(background, "command", lambda arguments, module: ["sleep", "60"])
 
 
 def _until(job: Indexing, *, seconds: float = 60) -> Status:
