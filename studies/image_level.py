@@ -72,7 +72,7 @@ def _work(question: Question, job: queue.Job, out: Path, pixel: Mapping[str, Map
 def select(question: Question, out: Path) -> dict[str, Any]:
     """The worst AUROC over the shifts of every setting, on held-out training films; and the best setting by it."""
     train = question.train
-    kept, held = _held_out(train)
+    kept, held = held_out(train)
     found: dict[str, dict[str, float]] = {}
     for side in question.sides:
         fitted = scores.features(train[kept], side, "none", out / "cache" / "fit")
@@ -90,7 +90,7 @@ def select(question: Question, out: Path) -> dict[str, Any]:
     return {**told, "n_fit": int(kept.sum()), "n_held": int(held.sum())}
 
 
-def _held_out(train: Films) -> tuple[Any, Any]:
+def held_out(train: Films) -> tuple[Any, Any]:
     """Healthy films to fit on; films to choose on: other healthy patients and some sick ones. Seed 0."""
     random = np.random.default_rng(0)
     patients = np.unique(train.subject[~train.sick])
