@@ -64,6 +64,7 @@ export class Side {
   }
 
   open(row) {
+    this.case.inert = true; // its buttons are those of the case before, until this one has come
     this.opening.ask(row);
   }
 
@@ -79,13 +80,13 @@ export class Side {
   }
 
   failed(error) {
-    this.case.hidden = false;
+    this.case.hidden = this.case.inert = false;
     this.case.replaceChildren(el("p", { class: "problem" }, error.message));
   }
 
   showCase({ told, own, expected, others }, row) {
     const near = told.neighbours.rows;
-    this.case.hidden = false;
+    this.case.hidden = this.case.inert = false;
     this.case.replaceChildren(el("div", {},
       el("div", { class: "head" }, el("h3", {}, told.patient),
         told.link ? el("a", { href: new URL(`/${told.link}`, document.baseURI).href, target: "_blank", rel: "noopener" }, "Open the scan") : null,
