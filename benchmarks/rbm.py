@@ -26,6 +26,7 @@ from typing import Any
 import sklearn
 import torch
 from sklearn.neural_network import BernoulliRBM
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from medudl.batch import Batch
@@ -153,6 +154,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON too")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    # NumPy's own threads too: those that wait by spinning would count as scikit-learn's CPU seconds.
+    threadpool_limits(arguments.threads)
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     images, results = strokes(), []
     print(f"{'batch':>5}{'scikit-learn s':>16}{'update s':>10}{'loop s':>8}{'update':>8}{'loop':>7}  quartiles    goal")
