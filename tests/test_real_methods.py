@@ -153,7 +153,9 @@ def test_every_step_of_the_way(
     run("evaluate", out, "-o", tmp_path / "report")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["verdict"]
-    if kind != "hippocampus":  # nobody is sick there: no figure, and the verdict says so
+    if "classify" in verbs:
+        assert report["best_baseline"] and len(report["figures"]) > 2
+    elif kind != "hippocampus":  # nobody is sick there: no figure, and the verdict says so
         assert len(report["baselines"]["voxel" if kind == "heads" else "scan"]) > 3
     run("export", out, "-o", tmp_path / "bundle")
     assert (tmp_path / "bundle" / "configs" / "metadata.json").is_file()
