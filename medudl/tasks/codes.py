@@ -161,8 +161,13 @@ def _call(method: Method, items: Tensor, inside: Tensor, data: Data, device: tor
         any_method.encode(image).float().cpu(),
         any_method.uncertainty(image).float().cpu() if "uncertainty" in verbs else None, score,
         _numbers(any_method.scores(image)), picture(middle_plane(items, data)),
-        None if draw is None else picture(middle_plane(draw(image).float().cpu(), data)),
+        None if draw is None else picture(middle_plane(_within(draw(image).float().cpu(), items, inside), data)),
     )  # fmt: skip
+
+
+def _within(drawn: Tensor, items: Tensor, inside: Tensor) -> Tensor:
+    """What is drawn inside the foreground, the scan itself outside, where it means nothing; as `detect` writes it."""
+    return torch.where(inside, drawn, items)
 
 
 def _joined(parts: Sequence[_Part], slices: NDArray[np.int64], skipped: int, method: Method) -> Coded:
