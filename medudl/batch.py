@@ -18,7 +18,7 @@ class Batch(TypedDict, total=False):
     target: Tensor  # (B, C', *S) the other domain of a translation, paired or not
     label: Tensor  # (B,) int64, -1 = none
     mask: Tensor  # (B, 1, *S) bool, lesion
-    foreground: Tensor  # (B, 1, *S) bool, head, body or brain
+    foreground: Tensor  # (B, 1, *S) bool, head, body or brain; absent where every voxel of every image is of it
     id: list[str]  # pseudonymous name of each item, "<case>/<slice>"
 
 

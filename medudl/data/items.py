@@ -57,11 +57,12 @@ def slices_off_lesion(mask: NDArray[np.bool_] | None, margin: int) -> NDArray[np
 
 def window(prepared: Prepared, index: int, data: Data, seed: Sequence[int]) -> tuple[slice, slice, slice]:
     """The voxels (D, H, W) of an item. A patch is drawn from `seed`, around a foreground voxel, full if possible."""
-    whole = tuple(slice(0, n) for n in prepared.image.shape[1:])
+    _, depth, height, width = prepared.image.shape
+    whole = slice(0, depth), slice(0, height), slice(0, width)
     if data.dims == 2:
         return slice(index, index + 1), whole[1], whole[2]
     if data.view == "volume":
-        return whole[0], whole[1], whole[2]
+        return whole
     assert data.size is not None
     random, best, fullest = np.random.default_rng(list(seed)), whole, -1.0
     for _ in range(_TRIES):
@@ -71,25 +72,23 @@ def window(prepared: Prepared, index: int, data: Data, seed: Sequence[int]) -> t
             return place
         if share > fullest:
             best, fullest = place, share
-    return best[0], best[1], best[2]
+    return best
 
 
-def copy_image(prepared: Prepared, place: tuple[slice, slice, slice], data: Data, out: NDArray[np.float32]) -> None:
-    """Write an item's image into `out` (C, *S); neighbours (slices_25d) slice after slice, the edge repeated."""
-    if data.view != "slices_25d":
-        block = prepared.image[(slice(None), *place)]
-        out[...] = block[:, 0] if data.dims == 2 else block
-        return
-    channels, depth = prepared.image.shape[:2]
-    for number, offset in enumerate(range(-data.neighbours, data.neighbours + 1)):
-        near = min(max(place[0].start + offset, 0), depth - 1)
-        out[number * channels : (number + 1) * channels] = prepared.image[:, near]
+def cut(prepared: Prepared, place: tuple[slice, slice, slice], data: Data) -> dict[str, NDArray[Any]]:
+    """An item's voxels: image (C, *S), foreground (1, *S) and, where it is known, mask (1, *S).
 
-
-def copy_plane(plane: NDArray[np.bool_], place: tuple[slice, slice, slice], out: NDArray[Any]) -> None:
-    """Write an item's foreground or mask, of (1, D, H, W), into `out` (1, *S)."""
-    block = plane[(slice(None), *place)]
-    out[...] = block.reshape(out.shape)
+    Views, except for an image with its neighbours (slices_25d): slice after slice, the edge repeated.
+    """
+    voxels: Any = (slice(None), place[0].start if data.dims == 2 else place[0], place[1], place[2])
+    found = {"image": prepared.image[voxels], "foreground": prepared.foreground[voxels]}
+    if data.view == "slices_25d":
+        middle, last = place[0].start, prepared.image.shape[1] - 1
+        near = [min(max(middle + offset, 0), last) for offset in range(-data.neighbours, data.neighbours + 1)]
+        found["image"] = np.concatenate([prepared.image[:, index] for index in near])
+    if prepared.mask is not None:
+        found["mask"] = prepared.mask[voxels]
+    return found
 
 
 def _foreground_voxel(foreground: NDArray[np.bool_], random: np.random.Generator) -> list[int]:

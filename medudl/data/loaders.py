@@ -5,17 +5,19 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from medudl.batch import Batch
 from medudl.config import Data
 from medudl.data.augment import Augmenter
-from medudl.data.items import Item, copy_image, copy_plane, items_of, window
+from medudl.data.items import Item, cut, items_of, window
 from medudl.data.pipeline import Prepared, item_shape
 from medudl.errors import UserError
 
@@ -113,7 +115,7 @@ class _Epoch(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         mine = np.arange(self.rank, len(self.order), self.world)
         places = mine[number * self.batch_size : (number + 1) * self.batch_size]
-        return self.gather([(int(self.order[place]), (*self.seed, int(place))) for place in places])
+        return self.gather(self.order[places], places, self.seed)
 
 
 class _Gather:
@@ -128,35 +130,59 @@ class _Gather:
         shape: tuple[int, ...],
         augmenter: Augmenter | None,
     ) -> None:
-        self.prepared, self.data, self.items, self.shape, self.augmenter = prepared, data, items, shape, augmenter
-        self.labels = [labels.get(p.case_id, -1) for p in prepared]
-        self.masked = any(p.mask is not None for p in prepared)
+        # Plain views: each index into a mapped array makes an object of its own class, at the price of the copy.
+        self.prepared = [
+            replace(p, image=np.asarray(p.image), foreground=np.asarray(p.foreground), mask=_plain(p.mask))
+            for p in prepared
+        ]
+        self.data, self.items, self.shape, self.augmenter = data, items, shape, augmenter
+        self.labels = np.array([labels.get(prepared[item.case].case_id, -1) for item in items], dtype=np.int64)
+        self.ids = [f"{prepared[item.case].case_id}/{item.index}" for item in items]
+        # Turned by augmentation, an image has corners that are no foreground.
+        whole = augmenter is None and all(p.foreground.all() for p in self.prepared)
+        masked = any(p.mask is not None for p in prepared)
+        self.keys = ["image", *([] if whole else ["foreground"]), *(["mask"] if masked else [])]
+        # Where items lie still, their views are made once: to find a slice takes longer than to copy a small one.
+        self.still = data.view in ("slices", "volume")
+        self.views: dict[int, dict[str, NDArray[Any]]] = {}
 
-    def __call__(self, picked: Sequence[tuple[int, tuple[int, int, int]]]) -> Batch:
-        count = len(picked)
+    def __call__(self, numbers: NDArray[np.int64], places: NDArray[np.int64], epoch: tuple[int, int]) -> Batch:
+        """Items `numbers`, which have `places` in the order of the epoch; epoch: (seed, epoch)."""
+        chosen = numbers.tolist()
         batch: Batch = {
-            "image": torch.empty((count, *self.shape)),
-            "foreground": torch.empty((count, 1, *self.shape[1:]), dtype=torch.bool),
-            "label": torch.tensor([self.labels[self.items[at].case] for at, _ in picked]),
-            "id": [f"{self.prepared[self.items[at].case].case_id}/{self.items[at].index}" for at, _ in picked],
+            "image": torch.empty((len(chosen), *self.shape)),
+            "label": torch.from_numpy(self.labels[numbers]),
+            "id": [self.ids[number] for number in chosen],
         }
-        if self.masked:
-            batch["mask"] = torch.zeros((count, 1, *self.shape[1:]), dtype=torch.bool)
-        for row, (at, seed) in enumerate(picked):
-            self._fill(batch, row, self.items[at], seed)
+        tensors: dict[str, Tensor] = {"image": batch["image"]}
+        for key in self.keys[1:]:
+            tensors[key] = torch.zeros((len(chosen), 1, *self.shape[1:]), dtype=torch.bool)
+        found = [self.views.get(n) or self._find(n, (*epoch, p)) for n, p in zip(chosen, places.tolist(), strict=True)]
+        for key, tensor in tensors.items():
+            array = tensor.numpy()
+            for row, views in enumerate(found):
+                if key in views:  # a case without a mask has none of its voxels in it
+                    array[row] = views[key]
+        if self.augmenter is not None:
+            for row, place in enumerate(places.tolist()):
+                one = {key: tensor[row] for key, tensor in tensors.items()}
+                for key, value in self.augmenter(one, (*epoch, place)).items():
+                    one[key].copy_(value)
+        batch.update(tensors)  # type: ignore[typeddict-item]
         return batch
 
-    def _fill(self, batch: Batch, row: int, item: Item, seed: tuple[int, int, int]) -> None:
+    def _find(self, number: int, seed: tuple[int, int, int]) -> dict[str, NDArray[Any]]:
+        """The voxels of an item: {"image", "foreground", "mask"}, as `cut` gives them."""
+        item = self.items[number]
         prepared = self.prepared[item.case]
-        place = window(prepared, item.index, self.data, seed)
-        copy_image(prepared, place, self.data, batch["image"][row].numpy())
-        copy_plane(prepared.foreground, place, batch["foreground"][row].numpy())
-        if prepared.mask is not None:
-            copy_plane(prepared.mask, place, batch["mask"][row].numpy())
-        if self.augmenter is not None:
-            tensors: dict[str, Any] = {key: batch[key][row] for key in ("image", "foreground", "mask") if key in batch}
-            for key, value in self.augmenter(tensors, seed).items():
-                tensors[key].copy_(value)
+        views = cut(prepared, window(prepared, item.index, self.data, seed), self.data)
+        if self.still:
+            self.views[number] = views
+        return views
+
+
+def _plain(array: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    return None if array is None else np.asarray(array)
 
 
 def _common_shape(prepared: Sequence[Prepared], data: Data) -> tuple[int, ...]:

@@ -99,10 +99,10 @@ class VariationalAutoencoder(Coding):
         """One update: draw a code, draw the image, both terms."""
         mean, log_var = self.posterior(batch["image"])
         z = reparametrise(mean, log_var, torch.randn_like(mean))  # (B, Z)
-        nll = self.likelihood(self.decoder(z), batch["image"], batch.get("foreground")).mean()
-        kl = kl_to_standard_normal(mean, log_var).mean()
-        loss = self._objective(nll, kl, self._rise())
-        yield Objective("autoencoder", loss, {"reconstruction": nll.detach(), "kl": kl.detach()})
+        nll = self.likelihood(self.decoder(z), batch["image"], batch.get("foreground"))  # (B,)
+        kl = kl_to_standard_normal(mean, log_var)  # (B,)
+        loss = self._objective(nll, kl, self._rise()).mean()
+        yield Objective("autoencoder", loss, {"reconstruction": nll.detach().mean(), "kl": kl.detach().mean()})
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
@@ -196,8 +196,12 @@ class VariationalAutoencoder(Coding):
         return (self.updates - 1) / self.warmup
 
     def _objective(self, nll: Tensor, kl: Tensor, rise: float) -> Tensor:
-        reconstruction, divergence = self.weights
-        return reconstruction * nll + divergence * rise * kl
+        reconstruction, divergence = self.weights[0], self.weights[1] * rise
+        return _weighed(reconstruction, nll) + _weighed(divergence, kl)
+
+
+def _weighed(weight: float, term: Tensor) -> Tensor:
+    return term if weight == 1 else weight * term
 
 
 class _Linear(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 TOLD = 10  # lines that a counter writes into a file
+MOVED = 0.1  # seconds between two moves of the bar, which eyes cannot tell apart and short steps would pay for
 
 
 class Screen:
@@ -49,9 +51,14 @@ class Screen:
         """Show the bar at `step` of `total`."""
         self._bar.start()
         self._task = self._bar.add_task("training", total=total, completed=step, figure="")
+        self._total, self._moved = total, time.monotonic()
 
     def step(self, step: int, figure: str = "") -> None:
         """Move the bar; `figure` is the text behind it, kept where empty."""
+        now = time.monotonic()
+        if not figure and step < self._total and now < self._moved + MOVED:
+            return
+        self._moved = now
         if figure:
             self._bar.update(self._task, completed=step, figure=figure)
         else:

@@ -70,7 +70,9 @@ class Trainer:
         self.train, self.val = train, val
         self.at = Position()
         self.best_weights: dict[str, Any] = {}
-        self.watch = Watch(fabric)
+        s = self.settings
+        self._every = (LOOK_EVERY, s.validate_every, s.checkpoint_every, s.sample_every)
+        self.watch, self.stop = Watch(fabric), StopSignals()
         for trick in tricks:
             trick.setup(method.players())
         random_state.seed(self.settings.seed + 100_003 * fabric.global_rank)
@@ -87,7 +89,7 @@ class Trainer:
         self.images = fixed_images(random_state.started_unseen(self.val.epoch(0)), len(self.val))
         screen.start(self.at.step, self.settings.steps)
         while not self.at.finished:
-            end = self.at.phase_start + self._length()
+            end = self.at.phase_start + self.length
             batches = self.batches()
             while self.at.step < end and not self._out_of_patience():
                 self.step(next(batches))
@@ -98,9 +100,9 @@ class Trainer:
         """One step of the method, and one on in the epoch."""
         in_phase = self.at.step - self.at.phase_start
         for player in self.players.values():
-            player.set_rate(in_phase, self._length())
+            player.set_rate(in_phase, self.length)
         moved = to_device(batch, self.fabric.device)
-        turns = train_step(self.fabric, self.method, self.players, self.tricks, moved)
+        turns = train_step(self.fabric, self.method, self.players, self.tricks, moved, self._looks)
         self.at.step += 1
         self.at.batch += 1
         if self.at.batch == len(self.train):
@@ -177,12 +179,11 @@ class Trainer:
         """What is due after a step: a look at the losses, validation, a picture, a checkpoint, a stop."""
         at, settings = self.at, self.settings
         self.screen.step(at.step)
+        if not (self._look_due(at.step, end) or (self._stops() and self.watch.measured)):
+            return
         validation = at.step == end or at.step % settings.validate_every == 0
         checkpoint = at.step % settings.checkpoint_every == 0
         picture = at.step % settings.sample_every == 0
-        alone = self.fabric.world_size == 1  # several ranks can only stop where all of them look
-        if not (validation or checkpoint or picture or at.step % LOOK_EVERY == 0 or (alone and self.stop.number)):
-            return
         self._note("train", self.watch.flush(at.saved))
         stop = largest(self.fabric, self.stop.number)
         if validation:
@@ -190,10 +191,23 @@ class Trainer:
         if picture:
             self._picture()
         if checkpoint or stop:
+            self.log.flush()
             self.save()
         if stop:
             self._set_status("stopped")
             raise Stopped(stop, at.step)
+
+    def _look_due(self, step: int, end: int) -> bool:
+        """Whether something is due after step `step` of a phase that ends with step `end`."""
+        return step == end or not all([step % count for count in self._every])
+
+    def _stops(self) -> bool:
+        """Several ranks can only stop where all of them look."""
+        return bool(self.stop.number) and self.fabric.world_size == 1
+
+    def _looks(self) -> bool:
+        """Whether the step under way ends with a look, as far as one can know before it has ended."""
+        return self._look_due(self.at.step + 1, self.at.phase_start + self.length) or self._stops()
 
     def _validate(self) -> None:
         with looking(self.method, self.players.values(), self.settings.seed):
@@ -221,6 +235,7 @@ class Trainer:
 
     def _enter_phase(self) -> None:
         self.method.enter_phase(self.method.phases()[self.at.phase])
+        self.length = self._length()
         same_everywhere(self.fabric, self.method)
         self.players = {
             name: Player(self.fabric, name, module, self.settings.optimiser_of(name))

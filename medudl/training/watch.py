@@ -20,7 +20,9 @@ SMALLEST_SCALE = 2.0**-10
 class Watch:
     """Collects the turns of some steps and looks at them all at once, since each look makes a GPU wait.
 
-    Nothing may be saved between a step and the look at it: call `flush` before every validation and checkpoint.
+    Nothing may be saved between a step and the look at it: call `flush` before every validation and checkpoint, after a
+    step that is `measured`. A gradient that was not measured and was no number shows in the next step's loss at the
+    latest, since the weights then are none either.
     """
 
     def __init__(self, fabric: Fabric) -> None:
@@ -32,8 +34,13 @@ class Watch:
         """Remember a step: the names of its items and what its players did."""
         self._steps.append((step, ids, turns))
 
+    @property
+    def measured(self) -> bool:
+        """Whether every gradient of the last step was measured."""
+        return all(turn.norm is not None for turn in self._steps[-1][2])
+
     def flush(self, last_good: int) -> dict[str, float]:
-        """Means of loss, parts and gradient norm by "player/name" since the last flush.
+        """Means of loss, parts and (where measured) gradient norm by "player/name" since the last flush.
 
         Raises UserError on every rank when one of them met a NaN or an infinity: which part, which step, which scans.
         """
@@ -55,9 +62,10 @@ class Watch:
         tensors: list[Tensor] = []
         for i, (_, _, turns) in enumerate(self._steps):
             for turn in turns:
-                found = {**turn.parts, **({} if turn.loss is None else {"loss": turn.loss}), "gradient": turn.norm}
-                names += [(i, f"{turn.player}/{name}") for name in found]
-                tensors += [tensor.float() for tensor in found.values()]
+                found = {**turn.parts, "loss": turn.loss, "gradient": turn.norm}
+                kept = {name: tensor for name, tensor in found.items() if tensor is not None}
+                names += [(i, f"{turn.player}/{name}") for name in kept]
+                tensors += [tensor.float() for tensor in kept.values()]
         return names, torch.stack(tensors).tolist() if tensors else []
 
     def _fault(self, names: list[tuple[int, str]], values: list[float]) -> str | None:
@@ -66,10 +74,18 @@ class Watch:
             if not math.isfinite(value) and not (self.scaler is not None and name.endswith("/gradient")):
                 step, ids, _ = self._steps[i]
                 player, _, part = name.partition("/")
-                return f"{player}: {part} is {_word(value)} at step {step}, on {', '.join(ids)}"
+                before = "" if part == "gradient" else self._or_before(i)
+                return f"{player}: {part} is {_word(value)} at step {step}, on {', '.join(ids)}{before}"
         if self.scaler is not None and self._steps and self.scaler.get_scale() < SMALLEST_SCALE:
             return f"fp16: gradients overflow at every loss scale up to step {self._steps[-1][0]}; use precision bf16"
         return None
+
+    def _or_before(self, i: int) -> str:
+        """Whose gradient may have spoilt the loss of step `i`: that of the step before, where it was not measured."""
+        if i == 0 or all(turn.norm is not None for turn in self._steps[i - 1][2]):
+            return ""
+        step, ids, _ = self._steps[i - 1]
+        return f" (or by the gradient of step {step}, on {', '.join(ids)})"
 
 
 def _word(value: float) -> str:

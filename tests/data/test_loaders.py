@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -55,6 +56,22 @@ def test_a_batch_holds_the_slices_its_ids_name() -> None:
         case, index = name.split("/")
         np.testing.assert_array_equal(image.numpy(), scans[case].image[:, int(index)])
         assert label == {"a": 2, "bb": -1, "ccc": 0}[case]
+
+
+def test_a_foreground_that_is_everything_is_left_out_unless_augmentation_turns_it() -> None:
+    everywhere = [replace(p, foreground=np.ones_like(p.foreground)) for p in SCANS]
+    assert "foreground" not in next(loader(everywhere).epoch(0))
+    assert "foreground" in next(loader([*everywhere[:2], SCANS[2]]).epoch(0)), "one scan has an outside"
+    turned = next(loader(everywhere, augment=True, seed=2).epoch(0))
+    assert not turned["foreground"].all()
+
+
+def test_what_is_done_to_a_batch_does_not_reach_the_scans() -> None:
+    data = loader()
+    before = [batch["image"].clone() for batch in data.epoch(0)]
+    for batch in data.epoch(0):
+        batch["image"].zero_()
+    assert all(torch.equal(a, batch["image"]) for a, batch in zip(before, data.epoch(0), strict=True))
 
 
 @pytest.mark.parametrize("augment", [False, True])

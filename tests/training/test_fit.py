@@ -39,13 +39,16 @@ def whole(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fit(config(), cohort, tmp_path_factory.mktemp("whole") / "run", progress=False)
 
 
-def signal_at(patch: pytest.MonkeyPatch, step: int, number: int) -> None:
-    """Let this process get a signal while it does a step."""
+def signal_at(patch: pytest.MonkeyPatch, step: int, number: int, after: bool = False) -> None:
+    """Let this process get a signal while it does a step, or right after it."""
     do = Trainer.step
 
     def stepped(self: Trainer, batch: Any) -> None:
+        begun = hasattr(self, "log")  # before, a few steps are tried
+        if begun and not after and self.at.step == step - 1:
+            os.kill(os.getpid(), number)
         do(self, batch)
-        if self.at.step == step and hasattr(self, "stop"):
+        if begun and after and self.at.step == step:
             os.kill(os.getpid(), number)
 
     patch.setattr(Trainer, "step", stepped)
@@ -103,6 +106,13 @@ def test_a_signal_stops_safely_and_a_resume_ends_equal(
     run = fit(settings, cohort, tmp_path / "run", resume=True, progress=False)
     for name in ("weights.safetensors", "checkpoint/step-000000012.safetensors"):
         assert equal(load_state(run.path / name), load_state(whole.path / name)), name
+
+
+def test_a_signal_right_after_an_update_waits_for_a_gradient_that_is_looked_at(cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        signal_at(patch, 7, signal.SIGTERM, after=True)
+        with pytest.raises(Stopped, match="stopped at step 8;"):
+            fit(config(), cohort, tmp_path / "run", progress=False)
 
 
 def test_it_says_before_it_starts_how_long_it_takes(cohort: Cohort, tmp_path: Path, capsys: Captured) -> None:

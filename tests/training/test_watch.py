@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import METHODS, TinyBatches, config, equal, go, new_run, trainer, weights
+from torch import Tensor
 
 from medudl.batch import Batch
 from medudl.errors import UserError
 from medudl.training.checkpoint import load_checkpoint
+from medudl.training.course import read_log
 from medudl.training.trainer import Trainer
 
 
@@ -77,6 +79,30 @@ def test_other_places_are_watched_too(what: str, tmp_path: Path) -> None:
         words = "validation: loss is nan on the healthy val scans"
     with pytest.raises(UserError, match=words):
         go(at_work)
+
+
+@pytest.mark.parametrize(("bad", "words"), [(6, r"step 7, on .* \(or by the gradient of step 6, on "), (8, "step 8,")])
+def test_a_gradient_that_was_not_measured_is_told_by_the_next_loss(bad: int, words: str, tmp_path: Path) -> None:
+    # Nothing is clipped, so norms are taken at looks alone: here after steps 4 and 8.
+    at_work = trainer(new_run(tmp_path / "run", config("autoencoder", {"optimiser": {"lr": 1e-2}})))
+    parameter = next(at_work.method.parameters())
+    parameter.register_hook(lambda g: torch.full_like(g, float("inf")) if at_work.at.step == bad - 1 else g)
+    with pytest.raises(UserError, match=words) as caught:
+        go(at_work)
+    assert "the checkpoint of step 4 is kept" in str(caught.value)
+    assert ("gradient of step" in str(caught.value)) == (bad == 6)
+
+
+def test_the_log_has_the_norms_that_were_measured(tmp_path: Path) -> None:
+    at_work = trainer(new_run(tmp_path / "run", config("autoencoder", {"optimiser": {"lr": 1e-2}})))
+    seen: list[Tensor | None] = []
+    add = at_work.watch.add
+    at_work.watch.add = lambda *a: (seen.append(a[2][0].norm), add(*a))[1]  # type: ignore[method-assign]
+    go(at_work)
+    lines = [entry for entry in read_log(at_work.run.path / "log.jsonl") if entry["kind"] == "train"]
+    assert [i + 1 for i, norm in enumerate(seen) if norm is not None] == [4, 8, 10, 12, 16, 20]
+    measured = [float(norm) for norm in seen if norm is not None]
+    assert [entry["autoencoder/gradient"] for entry in lines] == measured and min(measured) > 0
 
 
 def test_methods_here_are_all_of_them() -> None:
