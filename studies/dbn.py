@@ -65,16 +65,15 @@ def pneumonia(seed: int, file: Path) -> Split:
     return scaled[0], fit_y.reshape(-1), scaled[1], test_y[new].reshape(-1)
 
 
-def pretrain(method: Method, images: Tensor) -> None:
+def pretrain(method: Method, images: Tensor, steps: int = 3000, rate: float = 0.05) -> None:
     """Layer by layer, without labels."""
-    steps = 3000
     players = method.players()
     for phase in method.phases():
         method.enter_phase(phase)
         parameters = dict(players[phase.name].named_parameters())
-        optimiser = torch.optim.SGD(parameters.values(), 0.05)
+        optimiser = torch.optim.SGD(parameters.values(), rate)
         for step in range(steps):
-            optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / steps)
+            optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
             for objective in method.step({"image": images[torch.randint(len(images), (50,))], "id": []}):
                 for name, gradient in (objective.gradients or {}).items():
                     parameters[name].grad = gradient
@@ -91,7 +90,9 @@ def rescale(method: Method) -> None:
 
 def fine_tuned(method: Any, images: Tensor, labels: Tensor, test: Tensor) -> Array:
     """Classes of the test images after encoder and head have learnt from the labelled ones."""
-    head = nn.Linear(128, int(labels.max()) + 1)
+    with torch.no_grad():
+        width = method.encode(images[:1]).shape[1]
+    head = nn.Linear(width, int(labels.max()) + 1)
     optimiser = torch.optim.Adam([*method.parameters(), *head.parameters()], 1e-3)
     for _ in range(300):
         loss = F.cross_entropy(head(method.encode(images)), labels)
@@ -103,12 +104,17 @@ def fine_tuned(method: Any, images: Tensor, labels: Tensor, test: Tensor) -> Arr
     return found
 
 
+def labelled(labels: Array, seed: int) -> Array:
+    """Which training images have a label: LABELS of each class."""
+    draw = np.random.default_rng(seed)
+    return np.concatenate([draw.choice(np.flatnonzero(labels == c), LABELS, replace=False) for c in np.unique(labels)])
+
+
 def work(job: queue.Job, folder: Path, sets: Mapping[str, Callable[[int], Split]]) -> dict[str, Any]:
     """One seed on one data set: balanced accuracy of each way."""
     seed = job["seed"]
     fit, fit_y, test, test_y = sets[job["data"]](seed)
-    draw = np.random.default_rng(seed)
-    chosen = np.concatenate([draw.choice(np.flatnonzero(fit_y == c), LABELS, replace=False) for c in np.unique(fit_y)])
+    chosen = labelled(fit_y, seed)
     few, few_y, seen = torch.from_numpy(fit[chosen]), torch.from_numpy(fit_y[chosen]).long(), torch.from_numpy(test)
     answers: dict[str, Array] = {}
     for way in WAYS[:3]:

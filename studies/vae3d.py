@@ -52,19 +52,26 @@ RESAMPLES = 2000
 
 def work(job: queue.Job, folder: Path) -> dict[str, Any]:
     """One training, and what its code leaves of the held-out patients beside PCA."""
+    return trained({**METHODS[job["method"]], "latent": job["latent"]}, TRAIN, job["seed"])
+
+
+def trained(method: dict[str, Any], train: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Train and measure."""
     with tempfile.TemporaryDirectory() as temporary:  # no scan stays beside the results
         place = Path(temporary)
         scans = real_data() / "hippocampus_msd" / "images"
-        api.index([scans], place / "cohort.csv", patterns=["{subject}.nii.gz"], split="70/10/20", seed=job["seed"])
-        method = {**METHODS[job["method"]], "latent": job["latent"]}
-        config = {"method": method, "data": DATA, "train": {**TRAIN, "seed": job["seed"]}}
+        api.index([scans], place / "cohort.csv", patterns=["{subject}.nii.gz"], split="70/10/20", seed=seed)
+        config = {"method": method, "data": DATA, "train": {**train, "seed": seed}}
         api.train(validate_config(config, "vae3d"), place / "cohort.csv", place / "run", progress=False)
-        return measure(Run.open(place / "run"), job["latent"])
+        return measure(Run.open(place / "run"), method["latent"])
 
 
 @torch.no_grad()
 def measure(run: Run, code: int) -> dict[str, Any]:
-    """Shares of variance left by the model and by PCA, their paired difference, and what the training noted."""
+    """Shares of variance left by the model and by PCA, their paired difference, and what the training noted.
+
+    on_learnt: the model's share on the very patients it was trained on.
+    """
     learnt, held_out = volumes(run, "train"), volumes(run, "test")
     method: Any = run.method()
     mean = learnt.mean(0)
@@ -72,6 +79,7 @@ def measure(run: Run, code: int) -> dict[str, Any]:
     away = (held_out - mean).flatten(1)
     kept = away @ axes[:code].T @ axes[:code]  # (B, Z) -> (B, voxels)
     drawn = torch.cat([method.reconstruct(one[None]) for one in held_out])
+    again = torch.cat([method.reconstruct(one[None]) for one in learnt])
     errors = {
         "model": (drawn - held_out).flatten(1).square().sum(1).double().numpy(),
         "pca": (kept - away).square().sum(1).double().numpy(),
@@ -81,7 +89,8 @@ def measure(run: Run, code: int) -> dict[str, Any]:
     shares = {name: float(error.sum() / whole.sum()) for name, error in errors.items()}
     redrawn = {name: drawn_patients @ error / (drawn_patients @ whole) for name, error in errors.items()}
     gap = difference(shares["model"], shares["pca"], redrawn["model"], redrawn["pca"], len(whole))
-    return {**shares, "difference": gap.value, "low": gap.low, "high": gap.high, "learnt": len(learnt),
+    on_learnt = float((again - learnt).square().sum() / (learnt - mean).square().sum())
+    return {**shares, "on_learnt": on_learnt, "difference": gap.value, "low": gap.low, "high": gap.high, "learnt": len(learnt),
             "n": gap.n, "notes": run.meta["notes"]}  # fmt: skip
 
 
