@@ -90,8 +90,8 @@ def measure(run: Run, code: int) -> dict[str, Any]:
     redrawn = {name: drawn_patients @ error / (drawn_patients @ whole) for name, error in errors.items()}
     gap = difference(shares["model"], shares["pca"], redrawn["model"], redrawn["pca"], len(whole))
     on_learnt = float((again - learnt).square().sum() / (learnt - mean).square().sum())
-    return {**shares, "on_learnt": on_learnt, "difference": gap.value, "low": gap.low, "high": gap.high, "learnt": len(learnt),
-            "n": gap.n, "notes": run.meta["notes"]}  # fmt: skip
+    return {**shares, "on_learnt": on_learnt, "difference": gap.value, "low": gap.low, "high": gap.high,
+            "learnt": len(learnt), "n": gap.n, "notes": run.meta["notes"]}  # fmt: skip
 
 
 def volumes(run: Run, split: str) -> Tensor:
