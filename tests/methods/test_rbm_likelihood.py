@@ -21,6 +21,7 @@ from medudl.methods.method import Method
 
 Array = NDArray[np.float32]
 RATE, EPOCHS = 0.4, 30
+SPLITS = (10, 11, 12)
 
 
 def machine(seed: int, gaussian: bool = False) -> Machine:
@@ -102,12 +103,13 @@ def test_features_of_digits_beat_raw_pixels() -> None:
     """RBM + logistic regression on 8 x 8 digits, split before the augmentation: a split after it would leak.
 
     Only the training images are shifted; the test images are those of the set. Three splits, a seed each: a test
-    set of 360 images moves F1 by .01, so that the bar is on the mean.
+    set of 360 images moves F1 by .01, so that the bar is on the mean. Hidden units, rate and epochs were chosen on
+    splits 0 to 2; these three chose nothing.
     """
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32).reshape(-1, 8, 8)
     pixels, found = [], []
-    for seed in range(3):
+    for seed in SPLITS:
         fit, test, fit_y, test_y = train_test_split(images, labels, test_size=0.2, random_state=seed)
         fit, fit_y = shifted(fit, fit_y)
         flat = [x.reshape(len(x), -1) for x in (fit, test)]
@@ -118,6 +120,6 @@ def test_features_of_digits_beat_raw_pixels() -> None:
             codes = [method.encode(torch.from_numpy(x)[:, None]).numpy() for x in (fit, test)]  # type: ignore[operator]
         classifier = LogisticRegression(C=3, max_iter=300).fit(codes[0], fit_y)
         found.append(f1_score(test_y, classifier.predict(codes[1]), average="macro"))
-    print(f"macro F1, splits and seeds 0 to 2: {', '.join(f'{f:.3f}' for f in found)}, mean {np.mean(found):.3f};"
+    print(f"macro F1, splits and seeds {SPLITS}: {', '.join(f'{f:.3f}' for f in found)}, mean {np.mean(found):.3f};"
           f" raw pixels {', '.join(f'{f:.3f}' for f in pixels)}")  # fmt: skip
     assert np.mean(found) >= 0.959 and all(f > p for f, p in zip(found, pixels, strict=True))
