@@ -50,17 +50,20 @@ FOREGROUNDS: dict[str, dict[str, str]] = {
 
 
 def work(job: queue.Job, folder: Path) -> dict[str, Any]:
+    """One training of the protocol."""
+    data = {**DATA, **FOREGROUNDS[job["foreground"]]}
+    return trained(METHOD, data, {**TRAIN, "seed": job["seed"]}, job["left_out"])
+
+
+def trained(method: dict[str, Any], data: dict[str, Any], train: dict[str, Any], left_out: str) -> dict[str, Any]:
     """Train without one patient, and evaluate on that one."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
         cohort = _cohort(out)
-        tree = {
-            "method": METHOD,
-            "data": {**DATA, **FOREGROUNDS[job["foreground"]], "cache": str(CACHE)},
-            "train": {**TRAIN, "seed": job["seed"]},
-        }
-        config = validate_config(tree, "study brains")
-        api.train(config, cohort, out / "run", leave_out=job["left_out"], progress=False)
+        config = validate_config(
+            {"method": method, "data": {**data, "cache": str(CACHE)}, "train": train}, "study brains"
+        )
+        api.train(config, cohort, out / "run", leave_out=left_out, progress=False)
         report = api.evaluate(out / "run", out=out / "report", progress=False)
     rows = {row["name"]: row["value"] for row in report["baselines"]["voxel"]}
     return {"voxel": report["voxel"], "maps": rows, "variants": report["variants"], "rim": report["rim"]}

@@ -111,14 +111,14 @@ def work(job: queue.Job, _: Path) -> dict[str, Any]:
     return {"n": len(shown), "k": k, "adjusted_rand": {name: estimate.as_dict() for name, estimate in found.items()}}
 
 
-def trained(name: str, shown: torch.Tensor, seed: int) -> tuple[Any, Any]:
+def trained(name: str, shown: torch.Tensor, seed: int, steps: int = STEPS) -> tuple[Any, Any]:
     """Codes (N, Z) and their standard deviation, or None, of a method trained on the images (N, 1, H, W)."""
     torch.manual_seed(seed)
     method: Any = build(name, tuple(shown.shape[1:]), METHODS[name])
     (player,) = method.players().values()
     optimiser = torch.optim.Adam(player.parameters(), lr=RATE)
     method.train()
-    for _ in range(STEPS):
+    for _ in range(steps):
         rows = torch.randint(len(shown), (BATCH,))
         for objective in method.step({"image": shown[rows]}):
             optimiser.zero_grad()
