@@ -19,6 +19,7 @@ from medudl import label_curve as curve  # noqa: E402
 from medudl.config import validate_config  # noqa: E402
 from medudl.data.cohort import Cohort  # noqa: E402
 from medudl.errors import UserError  # noqa: E402
+from medudl.run import Run  # noqa: E402
 
 BODY = {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}
 DATA = {"foreground": "none", "intensity": {"kind": "window", "low": 0, "high": 255}, "cache_workers": 1}
@@ -64,6 +65,16 @@ def test_a_scan_that_cannot_be_read_keeps_its_row(place: Path, tmp_path: Path) -
 def test_what_does_not_classify_says_so(place: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no classification.json; it does not classify"):
         api.classify(place / "autoencoder", place / "cohort.csv", tmp_path / "out", progress=False)
+
+
+def test_folds_hold_every_labelled_patient_out_once(place: Path, tmp_path: Path) -> None:
+    tree = {"method": {"name": "classifier", "body": BODY}, "data": DATA, "train": TRAIN}
+    api.train(validate_config(tree, "test"), place / "cohort.csv", tmp_path / "folds", folds=3, progress=False)
+    tested = [s.subject for n in range(3) for s in Run.open(tmp_path / "folds" / f"fold-{n}").cohort().series()
+              if s.split == "test"]  # fmt: skip
+    assert sorted(tested) == sorted(Cohort.read(place / "cohort.csv").table["subject"])
+    tree = api.evaluate(tmp_path / "folds", out=tmp_path / "report", progress=False)
+    assert tree["patients"] == len(tested) == 38
 
 
 def test_a_classifier_is_evaluated_beside_trivial_ones(place: Path, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def overfitting(course: Course, monitor: str = "loss") -> Alarm | None:
         then, later = _near(train, curve.steps[best]), _near(train, curve.steps[-1])
         if then and later and 0 < fmean(later) < fmean(then):
             return Alarm(
-                "overfitting", f"It learns its scans by heart: on held-out healthy scans the error was least at"
+                "overfitting", f"It learns its scans by heart: on held-out scans the error was least at"
                 f" step {curve.steps[best]:,} ({curve.values[best]:.3g}) and is {now:.3g} now, while on its own scans"
                 f" it still falls ({name.partition('/')[0]}: {fmean(then):.3g} then, {fmean(later):.3g} now). The best"
                 " weights are kept; it can be stopped. More scans, or more augmentation, would help.",
@@ -139,7 +139,7 @@ def no_progress(course: Course, monitor: str = "loss") -> Alarm | None:
     if 3 * since < len(curve.values):
         return None
     return Alarm(
-        "no progress", f"No progress: the error on held-out healthy scans was least at step {curve.steps[best]:,}"
+        "no progress", f"No progress: the error on held-out scans was least at step {curve.steps[best]:,}"
         f" ({curve.values[best]:.3g}); in the {since} validations since it has been {min(curve.values[best + 1 :]):.3g}"
         " or more. The best weights are kept; it may as well be stopped.",
     )  # fmt: skip
@@ -171,5 +171,5 @@ def _finite(values: Iterable[float]) -> list[float]:
 
 
 def _name(kind: str, name: str) -> str:
-    where = "on held-out healthy scans" if kind == "validation" else "in training"
+    where = "on held-out scans" if kind == "validation" else "in training"
     return f"{name.rpartition('/')[2].replace('_', ' ').capitalize()} {where}"

@@ -136,6 +136,6 @@ def _title(kind: str, name: str) -> str:
         part = name.rpartition("/")[2]
         return {"input": "the scans", "answer": "the answers", "sample": "the made images"}.get(part, part)
     if kind == "validation":
-        return "held-out healthy scans"
+        return "held-out scans"
     player = name.rpartition("/")[0]
     return f"training ({player.replace('_', ' ')})" if player else "training"

@@ -213,13 +213,15 @@ def _plan(path: Path, order: Order, file: CohortFile) -> str:
 def _scans(config: Path, changed: int, order: Order, cohort: Path, written: int) -> str:
     from medudl.data.cohort import Cohort
     from medudl.training.folds import leave_out
-    from medudl.training.train import choose_scans
+    from medudl.methods import method_class
+    from medudl.training.resolve import complete
 
     rows = Cohort.read(cohort)
     if order.leave_out:
         rows = leave_out(rows, order.leave_out)
-    plan = choose_scans(read_config(config, order.settings), rows)
-    told = (f"It will learn from {count(len(plan.train), 'healthy scan')} and choose the best weights on"
+    asked, plan = complete(read_config(config, order.settings), rows)
+    kind = "labelled scan" if method_class(asked.method["name"]).supervised else "healthy scan"
+    told = (f"It will learn from {count(len(plan.train), kind)} and choose the best weights on"
             f" {len(plan.val):,} held-out ones.")  # fmt: skip
     return told + (
         f" {count(len(plan.notes), 'note')} on scans left out will stand under Output." if plan.notes else ""

@@ -30,7 +30,7 @@ _KEPT = 8  # logs that a session follows
 _PICTURE = re.compile(r"step-(\d+)\.png")
 _MOST_PLOT = 560
 _LEGEND = (
-    "Each row is one held-out healthy scan, the same ones at every step, its middle slice where it is a volume.",
+    "Each row is one held-out scan, the same ones at every step, its middle slice where it is a volume.",
     "First column: the scan. Second: the model's answer to it, which should come to look like the scan. Third: the map"
     " of what it finds unusual, brightest where it is most.",
     "What lies outside the body part is shown here as well; in results it is cut away.",

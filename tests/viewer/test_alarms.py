@@ -60,7 +60,7 @@ def test_not_a_number(path: Path, value: float) -> None:
     healthy(path)
     write(path, "validation", {"structure": [1.0, value]}, every=400)
     assert kinds(path) == ["nan"]
-    assert "Structure on held-out healthy scans" in told(path) and "step 800" in told(path)
+    assert "Structure on held-out scans" in told(path) and "step 800" in told(path)
 
 
 def test_a_gradient_that_fp16_skips_is_none(path: Path) -> None:

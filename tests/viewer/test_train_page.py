@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -22,7 +23,7 @@ from apps.viewer.process import Process
 from apps.viewer.train_start import about, command, configs, resume_arguments
 from apps.viewer.trainings import State, duration, speed, state_of
 from medudl.api import config_path
-from medudl.config import write_config
+from medudl.config import validate_config, write_config
 
 Draw = Callable[..., AppTest]
 LONG = 400  # steps that take longer than it takes to press a button
@@ -133,6 +134,20 @@ def test_a_training_from_the_first_button_to_the_end(draw: Draw, folder: Path, e
     assert "going on at step" in "\n".join(process.output())
 
 
+def test_a_classifier_learns_from_labelled_scans(draw: Draw, folder: Path) -> None:
+    rows = pd.read_csv(folder / "cohort.csv", dtype=str, keep_default_na=False)
+    rows["split"] = ["train", "val", "test"] * 5 + ["train"] * (len(rows) - 15)
+    rows.to_csv(folder / "cohort.csv", index=False)
+    labelled = rows[rows["split"] == "train"]
+    assert set(labelled["label"]) == {"healthy", "plaque"}
+    tree = {**tiny_config().model_dump(), "method": {"name": "classifier", "body": tiny_config().method}}
+    write_config(validate_config(tree, "test"), folder / "labels.yaml")
+    app = draw(folder)
+    app.selectbox(key="train-config").select("labels.yaml").run()
+    expected = f"It will learn from {len(labelled)} labelled scans and choose the best weights on 5 held-out ones."
+    assert expected in text(app), text(app)
+
+
 def test_what_the_command_line_refuses_is_shown_as_its_sentence(draw: Draw, folder: Path, ended: None) -> None:
     tree = yaml.safe_load((folder / "tiny.yaml").read_text())
     tree["method"]["latnet"] = 3  # known only to the method, which the page does not load
@@ -204,7 +219,7 @@ def test_curves_of_several_runs(draw: Draw, watched: Path) -> None:
     shutil.copytree(watched / "run", watched / "second")
     app = draw(watched, run=run_id(watched, "run"))
     (chart,) = app.get("plotly_chart")
-    assert "held-out healthy scans" in chart.proto.spec
+    assert "held-out scans" in chart.proto.spec
     app.multiselect[0].set_value([app.multiselect[0].options and _named(app, "second")]).run()
     assert not app.exception
     assert "second: training (autoencoder)" in app.get("plotly_chart")[0].proto.spec

@@ -34,7 +34,7 @@ def test_quantities_in_words(course: Course) -> None:
     assert curves.words("loss") == "Error" and curves.words("cycle_error") == "Cycle error"
     drawn = curves.lines([("run", course)], "loss")
     assert [(line.title, line.held_out) for line in drawn] == [
-        ("training (critic)", False), ("training (generator)", False), ("held-out healthy scans", True)
+        ("training (critic)", False), ("training (generator)", False), ("held-out scans", True)
     ]  # fmt: skip
     assert len({line.colour for line in drawn}) == 3
     assert [line.title for line in curves.lines([("run", course)], "spread")] == ["the answers", "the scans"]
@@ -43,7 +43,7 @@ def test_quantities_in_words(course: Course) -> None:
 def test_several_runs_have_a_colour_each(course: Course) -> None:
     drawn = curves.lines([("one", course), ("two", course)], "loss")
     assert len(drawn) == 6 and len({line.colour for line in drawn}) == 2
-    assert drawn[0].title == "one: training (critic)" and drawn[-1].title == "two: held-out healthy scans"
+    assert drawn[0].title == "one: training (critic)" and drawn[-1].title == "two: held-out scans"
 
 
 def test_smoothing_is_the_average_that_it_says() -> None:
