@@ -19,7 +19,7 @@ CPU size = GPU size: 12 runs of a minute and a half on one core.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +94,15 @@ def moved(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack([one.flip(-1) if turn else one for one, turn in zip(cut, mirror, strict=True)])
 
 
-def autoencoder(train: Array, code: int, seed: int) -> torch.nn.Module:
+def autoencoder(train: Array, code: int, seed: int, width: int = 16, steps: int = STEPS) -> torch.nn.Module:
     """Trained as the protocol says."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     images = torch.from_numpy(train)[:, None]
-    method = build("autoencoder", (1, SIDE, SIDE), {"latent": code, "width": 16, "levels": 4})
+    method = build("autoencoder", (1, SIDE, SIDE), {"latent": code, "width": width, "levels": 4})
     optimiser = torch.optim.Adam(method.parameters(), lr=1e-3, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
-    for _ in range(STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
         chosen = images[torch.randint(len(images), (BATCH,), generator=generator)]
         for objective in method.step({"image": moved(chosen, generator)}):
             assert objective.loss is not None
@@ -124,6 +124,17 @@ def by_source(redraw: Any, held: dict[str, Array], mean: Array) -> dict[str, flo
     return {name: relative(redraw(images), images, mean) for name, images in everything.items()}
 
 
+def redrawer(method: Any) -> Callable[[Array], Array]:
+    """Slices (N, H, W) as the method redraws them."""
+
+    def redraw(images: Array) -> Array:
+        with torch.no_grad():
+            drawn: Array = method.reconstruct(torch.from_numpy(images)[:, None])[:, 0].numpy()
+            return drawn
+
+    return redraw
+
+
 def work(job: queue.Job, folder: Path) -> dict[str, Any]:
     """One code size and seed: the autoencoder and both PCAs on the same slices."""
     torch.set_num_threads(1)
@@ -139,13 +150,7 @@ def work(job: queue.Job, folder: Path) -> dict[str, Any]:
             held,
             mean,
         )
-    method = autoencoder(train, code, job["seed"])
-
-    def redraw(images: Array) -> Array:
-        with torch.no_grad():
-            drawn: Array = method.reconstruct(torch.from_numpy(images)[:, None])[:, 0].numpy()  # type: ignore[operator]
-            return drawn
-
+    redraw = redrawer(autoencoder(train, code, job["seed"]))
     errors["autoencoder"] = by_source(redraw, held, mean)
     errors["autoencoder_on_training_slices"] = {"all": relative(redraw(train), train, mean)}
     return {"errors": errors, "training_slices": len(train), "held_out": {k: len(v) for k, v in held.items()}}

@@ -38,9 +38,9 @@ def run(jobs: Iterable[Job], work: Callable[[Job, Path], Mapping[str, Any]], out
             print(f"[{number}/{len(jobs)}] {name}", flush=True)
             begun = time.monotonic()
             figures = work(job, out / name)
-            record = {**job, **figures, "minutes": (time.monotonic() - begun) / 60, "code": code_hash()}
+            record = {**figures, "minutes": (time.monotonic() - begun) / 60, "code_hash": code_hash(), **job}
             part = file.with_suffix(".part")
             part.write_text(json.dumps(record, indent=1))
             os.replace(part, file)
-        results.append(json.loads(file.read_text()))
+        results.append({**json.loads(file.read_text()), **job})
     return results

@@ -212,8 +212,8 @@ def _plan(path: Path, order: Order, file: CohortFile) -> str:
 @lru_cache(maxsize=32)
 def _scans(config: Path, changed: int, order: Order, cohort: Path, written: int) -> str:
     from medudl.data.cohort import Cohort
-    from medudl.training.folds import leave_out
     from medudl.methods import method_class
+    from medudl.training.folds import leave_out
     from medudl.training.resolve import complete
 
     rows = Cohort.read(cohort)

@@ -113,7 +113,9 @@ def _at_work(process: Process, meta: dict[str, Any]) -> State:
         return State("stopping", "Stopping: it writes a checkpoint and ends.", estimate=estimate)
     if under_way and meta.get("status") == "finished":
         return State(
-            "measuring", "The steps are done. On the scans it measures what the tasks need: what is normal, where to draw the line.", True
+            "measuring",
+            "The steps are done. On the scans it measures what the tasks need: what is normal, where to draw the line.",
+            True,
         )
     if under_way:
         return State("running", "Running.", True, estimate=estimate, began=began)
