@@ -166,9 +166,9 @@ def _stop_at(patch: pytest.MonkeyPatch, step: int) -> None:
     do = Trainer.step
 
     def stepped(self: Trainer, batch: Any) -> None:
-        do(self, batch)
-        if self.at.step == step and hasattr(self, "stop"):
+        if self.at.step == step - 1 and hasattr(self, "log"):  # before, a few steps are tried
             os.kill(os.getpid(), signal.SIGINT)
+        do(self, batch)
 
     patch.setattr(Trainer, "step", stepped)
 
