@@ -4,7 +4,7 @@
 
 One network in all of them: 784 - 512 - 2 x 16 and back, ReLU, 829,232 parameters, Bernoulli likelihood with divergence,
 Adam, float32, images of 28 x 28 drawn from a seed. Each takes its data as it does in use: medudl from its own cache,
-loader and loop (log, bar, watch for NaN, gradient norm); pythae 0.1.2 from its BaseTrainer; the bare PyTorch loop
+loader and loop (log, bar, watch for NaN, gradient norm at each look); pythae 0.1.2 from its BaseTrainer; the bare PyTorch loop
 from a TensorDataset and DataLoader, with fused Adam and a look at the loss every tenth step. Each round times one epoch
 of every loop, the order turned by one each round, in CPU seconds of the process; figures are medians, and medians of
 the ratios. Goals: no slower than pythae, at most 5 % over the bare loop.
@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -226,6 +227,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON too")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    threadpool_limits(1)
     if not importlib.util.find_spec("pythae"):
         print(MISSING, file=sys.stderr)
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
