@@ -2,8 +2,8 @@
 
 Fixed after the table of `brains` was known, so its figures are post hoc. Its data, masks, filter and measure, within
 the brain, seed 0, either masked patient left out in turn. Ways, each changing one thing: flair (FLAIR alone, without T1
-and T2, whose vessels and fluid are unusual too); features
-(feature_autoencoder with EfficientNet-Lite0, stages 2 to 4 at 128 pixels).
+and T2, whose vessels and fluid are unusual too); features (feature_autoencoder with EfficientNet-Lite0, stages 2 to 4
+at 128 pixels).
 CPU size = GPU size: 4 trainings of two minutes.
 
     make study NAME=brains_after

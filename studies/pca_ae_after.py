@@ -1,9 +1,9 @@
 """Study `pca_ae_after`: why does PCA redraw unseen slices better than the autoencoder once the code is long?
 
 Fixed after the table of `pca_ae` was known, so its figures are post hoc. Its slices and training at 64 numbers, seed 1
-alone: a look at the cause, no proof. Ways, each changing one thing of width 16 and 1,500 steps:
-longer (5,000 steps); wider (width 32). Beside the error on the held-out slices that on the training slices, which tells a network
-that has not learnt to use its code (both high) from one that learnt by heart (the second low), and PCA's on either.
+alone: a look at the cause, no proof. Ways, each changing one thing of width 16 and 1,500 steps: longer (5,000 steps);
+wider (width 32). Beside the error on the held-out slices that on the training slices, which tells a network that has
+not learnt to use its code (both high) from one that learnt by heart (the second low), and PCA's on either.
 CPU size = GPU size: 2 trainings of 5 to 8 minutes.
 
     make study NAME=pca_ae_after
