@@ -1,7 +1,7 @@
 """Study `vae3d_after`: why does the variational autoencoder of `vae3d` stay so far behind PCA?
 
-Fixed after the table of `vae3d` was known, so its figures are post hoc. Data, split and measure of `vae3d`, seed 0 at 16
-numbers: a look at the cause, no proof. Beside the share of variance left on the 20 held-out patients that on the 70
+Fixed after the table of `vae3d` was known, so its figures are post hoc. Data, split and measure of `vae3d`, seed 0 at
+16 numbers: a look at the cause, no proof. Beside the share of variance left on the 20 held-out patients that on the 70
 learnt from, which tells a network that was trained too little (both high) from one that learnt by heart (the second
 low). Ways, each changing one thing: as it was (500 steps); longer (2,500 steps); wider (width 16, 1,000 steps); dense
 (hidden 256, 500 steps); linear (probabilistic PCA, 500 steps).
