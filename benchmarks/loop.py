@@ -5,8 +5,8 @@
 The bare loop is what one writes by hand: forward, zero_grad, backward, step, and a look at the loss every tenth step.
 medudl's does that and watches for NaN, measures the gradient's norm every tenth step, follows a schedule, writes the
 log and moves the bar. Each round times a chunk of either, in alternating order, in CPU seconds of the process (other
-programs on the machine would blur wall seconds; `--clock wall` takes those); the figure is the median of the rounds' ratios. Goal: at
-most 5 % over.
+programs on the machine would blur wall seconds; `--clock wall` takes those); the figure is the median of the rounds'
+ratios. Goal: at most 5 % over.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
 One network in all of them: 784 - 512 - 2 x 16 and back, ReLU, 829,232 parameters, Bernoulli likelihood with divergence,
 Adam, float32, images of 28 x 28 drawn from a seed. Each takes its data as it does in use: medudl from its own cache,
 loader and loop (log, bar, watch for NaN, gradient norm at a look); pythae 0.1.2 from its BaseTrainer; the bare PyTorch
-loop from a TensorDataset and DataLoader, with fused Adam and a look at the loss every tenth step. Each round times one epoch
-of every loop, the order turned by one each round, in CPU seconds of the process; figures are medians, and medians of
-the ratios. Goals: no slower than pythae, at most 5 % over the bare loop.
+loop from a TensorDataset and DataLoader, with fused Adam and a look at the loss every tenth step. Each round times one
+epoch of every loop, the order turned by one each round, in CPU seconds of the process; figures are medians, and medians
+of the ratios. Goals: no slower than pythae, at most 5 % over the bare loop.
 
 "same batches" is the bare loop on the batches of medudl's loader: what medudl's loop alone costs. "default Adam" is the
 bare loop with the optimiser as torch makes it where nothing is said, which is not the fused one.
