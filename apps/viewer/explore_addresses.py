@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-_NAMES = ("table", "case", "thumbnails", "walk", "between", "grid", "samples")
+_NAMES = ("table", "cloud", "case", "thumbnails", "walk", "between", "grid", "samples")
 
 
 def _late(name: str) -> Callable[[Request], Awaitable[Response]]:

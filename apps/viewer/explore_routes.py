@@ -39,6 +39,21 @@ def table(request: Request, shown: Shown, embedding: Embedding) -> Response:
     return JSONResponse(table_of(embedding))
 
 
+def cloud(request: Request, shown: Shown, embedding: Embedding) -> Response:
+    """Where pictures lie in the two directions that say most, as the model draws codes: mean + sigma * noise.
+
+    In the code's own units, not standardised as on the map: beside the prior, how wide the cloud is matters.
+    """
+    two = embedding.order[:2]
+    if len(two) < 2:
+        raise UserError("The code has a single number; there is no plane to look at.")
+    points = embedding.code[:, two].astype(float)
+    if embedding.uncertainty is not None and embedding.uncertainty.shape == embedding.code.shape:
+        sigma = np.nan_to_num(embedding.uncertainty.whole()[:, two], posinf=0)
+        points += sigma * np.random.default_rng(0).standard_normal(points.shape)
+    return JSONResponse({"points": points.tolist()})
+
+
 def case(request: Request, shown: Shown, embedding: Embedding) -> Response:
     """What is told of one point."""
     return JSONResponse(shown.faces.case(embedding, _row(request.query_params.get("row", ""), embedding)))
@@ -214,6 +229,6 @@ def _problem(status: int, sentence: str) -> Response:
 
 ANSWERS: dict[str, Callable[[Request], Awaitable[Response]]] = {
     "toy": toy,
-    **{f.__name__: _answering(f, _THREADS) for f in (table, case, thumbnails)},
+    **{f.__name__: _answering(f, _THREADS) for f in (table, cloud, case, thumbnails)},
     **{f.__name__: _answering(f, _DRAWING) for f in (walk, between, grid, samples)},
 }

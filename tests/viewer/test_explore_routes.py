@@ -61,6 +61,13 @@ def test_points_and_a_case(app, id):
     assert b"Miller" not in ask(app, f"/embedding/{id}/case?row=3").body
 
 
+def test_a_cloud_is_as_wide_as_the_model_draws_it(app, id, folder):
+    points = np.array(json.loads(ask(app, f"/embedding/{id}/cloud").body)["points"])
+    code = np.load(folder / "cases" / "embedding.npy")[:, :2]
+    assert points.shape == (90, 2) and 0.4 < (points - code).std() < 0.6, "sigma is .5 there"
+    assert np.array_equal(points, json.loads(ask(app, f"/embedding/{id}/cloud").body)["points"])
+
+
 def test_thumbnails_are_those_of_the_rows_and_small(app, id):
     answer = ask(app, f"/embedding/{id}/thumbnails?rows=4,0,89&side=16", headers={"accept-encoding": "gzip"})
     found, about = pictures(answer)

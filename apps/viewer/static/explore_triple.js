@@ -25,7 +25,7 @@ export class Triple {
     this.panels = el("div", { class: "panels" });
     this.parts = Object.fromEntries(Object.entries(GOALS).map(([goal, [title, sentence]]) => {
       const part = { cloud: el("canvas", { class: "plot" }), made: el("canvas", { class: "made", width: 1, height: 1 }), facts: el("p", {}) };
-      part.element = el("section", { "data-goal": goal }, el("h3", {}, title), part.cloud, el("p", { class: "quiet" }, "Pictures made at places picked at random (in the ring, where there is one):"), part.made, part.facts, el("p", { class: "quiet" }, sentence));
+      part.element = el("section", { "data-goal": goal }, el("h3", {}, title), part.cloud, el("p", { class: "quiet" }, "Pictures made at places picked at random (nearly all of them in the ring):"), part.made, part.facts, el("p", { class: "quiet" }, sentence));
       this.panels.append(part.element);
       return [goal, part];
     }));
@@ -78,8 +78,8 @@ export class Triple {
       const table = await askJson(id, "table", { key });
       const column = PREFERRED.map((name) => table.columns.find((one) => one.name === name)).find(Boolean) ?? null;
       const marks = keyOf(column, table.n);
-      const { x, y } = table.projections[0];
-      flat(part.cloud, x.map((value, n) => [value ?? 0, y[n] ?? 0]), [...marks.of].map((n) => marks.marks[n].colour));
+      const { points } = await askJson(id, "cloud", { key });
+      flat(part.cloud, points, [...marks.of].map((n) => marks.marks[n].colour), undefined, PRIOR);
       say(part.facts, column ? `Coloured by ${column.title.toLowerCase()}: ${marks.legend.map((one) => one.name).join(", ")}.` : "");
       const made = await askPictures(id, "samples", { count: 2 * ACROSS, seed: 0, key });
       paint(part.made, joined(Array.from({ length: made.n }, (_, n) => made.data.subarray(n * made.h * made.w, (n + 1) * made.h * made.w)), made.h, made.w));
