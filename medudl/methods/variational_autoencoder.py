@@ -214,4 +214,4 @@ class _Linear(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         mean: Tensor = self.mean(image)
-        return torch.cat([mean, self.log_var.to(mean.dtype).expand(len(mean), -1)], dim=1)  # (B, 2Z)
+        return torch.cat([mean, self.log_var.to(mean.dtype).expand_as(mean)], dim=1)  # (B, 2Z)

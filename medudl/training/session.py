@@ -62,7 +62,7 @@ def _trained(fabric: Fabric, run: Run, plan: Plan, screen: Screen, resume: bool)
         trainer = _trainer(fabric, run, train, val, fresh=state is None)
         _begin(trainer, state, screen)
     if fabric.is_global_zero:  # whoever watches can tell from it how fast it is
-        run.update({"status": "training", "began": {"step": trainer.at.step, "time": round(time.time(), 1)}})
+        run.update({"began": {"step": trainer.at.step, "time": round(time.time(), 1)}, **trainer.standing()})
     with StopSignals() as stop:
         with closing(Log(run.path, trainer.at.step, written=fabric.is_global_zero)) as log:
             trainer(log, screen, stop)

@@ -173,7 +173,11 @@ class Trainer:
         state = self.state()
         if self.fabric.is_global_zero:
             save_checkpoint(self.run.path / "checkpoint", self.at.step, state)
-            self.run.update({"status": "finished" if self.at.finished else "training", "step": self.at.step})
+            self.run.update(self.standing())
+
+    def standing(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        return {"status": "finished" if self.at.finished else "training", "step": self.at.step}
 
     def after_step(self, end: int) -> None:
         """What is due after a step: a look at the losses, validation, a picture, a checkpoint, a stop."""

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,15 @@ def test_more_steps_go_on_after_the_end(cohort: Cohort, tmp_path: Path) -> None:
     run = fit(config({"steps": 16, **constant}), cohort, tmp_path / "run", resume=True, progress=False)
     assert equal(*(load_state(r.path / "checkpoint" / "step-000000016.safetensors") for r in (run, long)))
     assert Run.open(run.path).config.train.steps == 16
+
+
+def test_going_on_with_a_finished_run_leaves_it_finished(cohort: Cohort, whole: Run, tmp_path: Path) -> None:
+    shutil.copytree(whole.path, tmp_path / "run")
+    # As a kill between the last checkpoint and the word about it leaves it.
+    Run.open(tmp_path / "run").update({"status": "training", "step": 10})
+    run = fit(config(), cohort, tmp_path / "run", resume=True, progress=False)
+    assert (run.meta["status"], run.meta["step"]) == ("finished", 12)
+    assert equal(*(load_state(r.path / "weights.safetensors") for r in (run, whole)))
 
 
 def test_early_stop(cohort: Cohort, tmp_path: Path) -> None:
