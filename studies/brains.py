@@ -16,7 +16,6 @@ Goal: the model above the best trivial map. CPU size = GPU size: 12 trainings of
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -88,9 +87,7 @@ def masked_subjects() -> list[str]:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     jobs = [
         {"foreground": foreground, "left_out": subject, "seed": seed}
         for foreground in FOREGROUNDS for subject in masked_subjects() for seed in range(3)

@@ -11,7 +11,6 @@ CPU size = GPU size: 4 trainings of two minutes.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +44,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     print(table(queue.run([{"way": way, "left_out": one} for way in WAYS for one in masked_subjects()], work, out)))
 
 

@@ -24,7 +24,6 @@ Goal: feature_autoencoder at least .95. CPU size = GPU size: about 25 minutes on
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from studies import image_level
+from studies import image_level, queue
 from studies.scores import Films
 from studies.where import real_data
 
@@ -64,9 +63,7 @@ def _small(films: Films) -> Films:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     image_level.run(question(real_data()), out)
 
 

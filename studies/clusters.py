@@ -21,7 +21,6 @@ CPU size = GPU size: 60 runs of 10 to 30 s on one core.
 
 from __future__ import annotations
 
-import argparse
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -160,9 +159,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     torch.set_num_threads(1)
     real_data()  # without the scans nothing is begun
     jobs = [{"data": d, "method": m, "seed": s} for s in range(5) for d in DATA for m in ("pixels", *METHODS)]

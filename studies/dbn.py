@@ -18,7 +18,6 @@ CPU size = GPU size: 10 runs of about a minute.
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -150,9 +149,7 @@ def table(results: list[dict[str, Any]], data: str) -> None:
 
 def main() -> None:
     """Run what is missing and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     torch.set_num_threads(1)
     sets: dict[str, Callable[[int], Split]] = {"digits": digits}
     default = Path(__file__).parents[1] / ".." / "shared" / "data"

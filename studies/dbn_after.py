@@ -13,7 +13,6 @@ CPU size = GPU size: 25 runs of 5 to 40 s.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +74,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     torch.set_num_threads(1)
     print(table(queue.run([{"seed": seed, "way": way} for way in WAYS for seed in range(SEEDS)], work, out)))
 

@@ -11,7 +11,6 @@ Goal: the difference's interval excludes 0, in every seed. CPU size = GPU size: 
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,7 @@ def work(job: queue.Job, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     for result in queue.run([{"seed": seed} for seed in range(3)], work, out):
         print(f"seed {result['seed']}: {result['report']['verdict']}")
 

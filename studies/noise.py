@@ -18,7 +18,6 @@ Goal: coarse above pixel above none. CPU size = GPU size: 40 trainings of about 
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -159,9 +158,7 @@ def planted(image: NDArray[np.float32], random: np.random.Generator) -> tuple[ND
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     real_data()  # before an hour of phantoms
     jobs = [{"data": d, "seed": s, "noise": n} for d in ("phantom", "planted") for s in SEEDS for n in SETTINGS]
     results = queue.run(jobs, work, out)

@@ -18,7 +18,6 @@ CPU size = GPU size: 12 runs of a minute and a half on one core.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -175,9 +174,7 @@ def _spread(values: list[float]) -> str:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     real_data()
     print(table(queue.run([{"code": code, "seed": seed} for seed in SEEDS for code in CODES], work, out)))
 

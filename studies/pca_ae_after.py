@@ -11,7 +11,6 @@ CPU size = GPU size: 2 trainings of 5 to 8 minutes.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +44,7 @@ def work(job: queue.Job, _: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     real_data()
     print("| way | training slices | held-out slices |\n|---|---|---|")
     for row in queue.run([{"way": way} for way in ("PCA", *WAYS)], work, out):

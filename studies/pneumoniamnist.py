@@ -11,14 +11,13 @@ is computed here on the same films. CPU size = GPU size: about 20 minutes on one
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from studies import image_level
+from studies import image_level, queue
 from studies.scores import Films
 from studies.where import real_data
 
@@ -42,9 +41,7 @@ def _films(prefix: str, images: Any, sick: Any) -> Films:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     image_level.run(question(real_data()), out)
 
 

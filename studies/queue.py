@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -11,6 +12,14 @@ from pathlib import Path
 from typing import Any
 
 Job = Mapping[str, Any]  # the settings of one run, "seed" among them
+
+
+def out_folder(doc: str | None) -> Path:
+    """Where a study's results go: --out of its command line, whose help is its docstring."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    out: Path = parser.parse_args().out
+    return out
 
 
 def code_hash() -> str:

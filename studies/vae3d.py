@@ -17,7 +17,6 @@ Goal: below PCA at every code size. CPU size = GPU size: 18 trainings of about a
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -132,9 +131,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     real_data()  # tells its absence before anything is done
     torch.set_num_threads(1)
     print(table(queue.run(jobs(), work, out)))

@@ -12,7 +12,6 @@ CPU size = GPU size: 5 trainings of one to six minutes.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    out = queue.out_folder(__doc__)
     real_data()  # tells its absence before anything is done
     torch.set_num_threads(1)
     print(table(queue.run([{"seed": 0, "way": way} for way in WAYS], work, out)))
