@@ -1,13 +1,19 @@
 """Shared fixtures: one torch thread, and the real scans where they are present."""
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+# A shell that puts a job into the background lets it ignore Ctrl-C, and so would every program that a test starts.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
