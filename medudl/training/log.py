@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore
 from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
-HELD = 0.5  # seconds that lines of training steps wait for one another: written together, they cost half
+HELD = 0.5  # seconds that lines of training steps wait for one another: many small writes would slow short steps
 
 
 class Log:

@@ -53,7 +53,7 @@ class Player:
                 group["lr"] = value
 
     def forget_gradients(self) -> None:
-        """Begin a backward pass; torch's `zero_grad` does the same at ten times the price for small networks."""
+        """Begin a backward pass: torch's `zero_grad` without its bookkeeping, which small networks feel."""
         for parameter in self.parameters:
             parameter.grad = None
 
