@@ -23,6 +23,8 @@ class Batch(TypedDict, total=False):
 
 
 def to_device(batch: Batch, device: object) -> Batch:
-    """The same batch with every tensor on `device` (copied without waiting where memory is pinned)."""
+    """The loader's batch with every tensor on `device` (copied without waiting where memory is pinned)."""
+    if getattr(device, "type", device) == "cpu":  # where the loader made it
+        return batch
     moved = {k: v.to(device, non_blocking=True) if hasattr(v, "to") else v for k, v in batch.items()}
     return moved  # type: ignore[return-value]

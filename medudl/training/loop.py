@@ -62,7 +62,7 @@ def train_step(
                         loss, parts[name] = loss + penalty, penalty
         if loss is not None and objective.gradients is None:
             player.forget_gradients()
-            fabric.backward(loss)
+            player.backward(loss)
         else:
             player.set_gradients(objective.gradients or {})
         average_gradients(fabric, player.parameters)
@@ -70,5 +70,5 @@ def train_step(
         for trick in tricks:
             trick.after_update(player.name, player.module)
         player.follow()
-        values = {name: value.detach() for name, value in parts.items()}
+        values = {name: value.detach() if value.requires_grad else value for name, value in parts.items()}
         turns.append(Turn(player.name, None if loss is None else loss.detach(), values, norm))

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from medudl.config import Optimiser
+from medudl.training.fused_adam import FusedAdam
 
 
 def rate(settings: Optimiser, step: int, length: int) -> float:
@@ -23,15 +24,17 @@ def rate(settings: Optimiser, step: int, length: int) -> float:
     """
     if step < settings.warmup:
         return settings.lr * (step + 1) / settings.warmup
+    if settings.schedule == "constant":
+        return settings.lr
     t = min(1.0, (step - settings.warmup) / max(1, length - settings.warmup))
-    falls = {"constant": 1.0, "linear": 1 - t, "cosine": (1 + math.cos(math.pi * t)) / 2}
-    return settings.lr * falls[settings.schedule]
+    return settings.lr * (1 - t if settings.schedule == "linear" else (1 + math.cos(math.pi * t)) / 2)
 
 
 class Player:
     """What the loop knows of one player in one phase: `module`, its `parameters`, and how they move."""
 
     def __init__(self, fabric: Fabric, name: str, module: nn.Module, settings: Optimiser) -> None:
+        self.fabric = fabric
         self.name = name
         self.module = module
         self.settings = settings
@@ -39,7 +42,8 @@ class Player:
         self.parameters = [parameter for _, parameter in self.named]
         self.precision = fabric.strategy.precision
         self.scaler = getattr(self.precision, "scaler", None)
-        self.optimiser: Any = fabric.setup_optimizers(_optimiser(self.parameters, settings, fused=self.scaler is None))
+        self.plain = _optimiser(self.parameters, settings, fused=self.scaler is None)
+        self.optimiser: Any = fabric.setup_optimizers(self.plain)
         self.average: list[Tensor] | None = [p.detach().clone() for p in self.parameters] if settings.ema else None
         self.updates = 0
         self._rate = math.nan
@@ -57,6 +61,13 @@ class Player:
         for parameter in self.parameters:
             parameter.grad = None
 
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of `loss`, which fp16 scales."""
+        if self.scaler is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            self.fabric.backward(loss)
+
     def set_gradients(self, gradients: Mapping[str, Tensor]) -> None:
         """Take ready gradients, by parameter name of the module; a parameter without one has none."""
         for name, parameter in self.named:
@@ -70,17 +81,16 @@ class Player:
         """
         scaled = scaled and self.scaler is not None
         if scaled:
-            self.precision.unscale_gradients(self.optimiser.optimizer)
+            self.precision.unscale_gradients(self.plain)
         norm, most = None, self.settings.clip_norm
         if measure or most is not None:
             norm = _total_norm([p.grad for p in self.parameters if p.grad is not None])
             if most is not None:
                 torch.nn.utils.clip_grads_with_norm_(self.parameters, most, norm)
         # Fabric's wrapper has something to add to a step only where gradients are scaled.
-        (self.optimiser if scaled else self.optimiser.optimizer).step()
+        (self.optimiser if scaled else self.plain).step()
         return norm
 
-    @torch.no_grad()
     def follow(self) -> None:
         """Move the average: a <- d a + (1 - d) w, d = min(ema, (1 + n) / (10 + n)) at update n.
 
@@ -89,7 +99,8 @@ class Player:
         if self.average is None:
             return
         decay = min(self.settings.ema, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        with torch.no_grad():
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
         self.updates += 1
 
     def state(self) -> dict[str, Any]:
@@ -142,5 +153,9 @@ def _optimiser(parameters: list[nn.Parameter], settings: Optimiser, fused: bool)
     if settings.name == "sgd":
         momentum = settings.betas[0]
         return torch.optim.SGD(parameters, settings.lr, momentum=momentum, weight_decay=decay, fused=fused)
-    kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-    return kind(parameters, settings.lr, betas=settings.betas, weight_decay=decay, fused=fused)
+    decoupled = settings.name == "adamw"
+    kind: Any = FusedAdam if fused else torch.optim.Adam
+    optimiser: torch.optim.Optimizer = kind(
+        parameters, settings.lr, betas=settings.betas, weight_decay=decay, decoupled_weight_decay=decoupled
+    )
+    return optimiser
