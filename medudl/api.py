@@ -109,7 +109,7 @@ def check_method(config: Config) -> None:
         raise UserError(
             f"detect.score: {config.detect.score} is no score of this method; {nearest(config.detect.score, known)}"
         )
-    build_tricks(config.tricks)
+    cls.check_tricks(build_tricks(config.tricks), config.options)
 
 
 def _train_one(config: Config, cohort: Cohort, out: Path, resume: bool, progress: bool) -> None:

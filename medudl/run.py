@@ -112,8 +112,10 @@ class Run:
     def method(self, device: str = "cpu") -> Method:
         """The method with its best weights (their moving average where that is on), in eval mode."""
         from medudl.methods import build
+        from medudl.tricks import build_tricks
 
-        method = build(self.config.method["name"], self.shape, self.config.options)
+        tricks = build_tricks(self.config.tricks)
+        method = build(self.config.method["name"], self.shape, self.config.options, tricks)
         weights = self.path / "weights.safetensors"
         if not weights.is_file():
             raise UserError(f"{self.path}: no weights yet; its training has not come to its first validation")

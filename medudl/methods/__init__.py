@@ -9,6 +9,7 @@ from typing import Any, cast
 from medudl.errors import UserError
 from medudl.methods.method import Method
 from medudl.registry import check_options, load_class, option_names_of
+from medudl.tricks.trick import Trick
 
 METHODS: dict[str, str] = {
     "rbm": "medudl.methods.rbm:RBM",
@@ -39,15 +40,19 @@ def required_names(name: str) -> list[str]:
     return [n for n in option_names(name) if parameters[n].default is inspect.Parameter.empty]
 
 
-def build(name: str, shape: Sequence[int], options: Mapping[str, Any]) -> Method:
+def build(name: str, shape: Sequence[int], options: Mapping[str, Any], tricks: Sequence[Trick] = ()) -> Method:
     """The method `name` for images of `shape` (C, *S), untrained.
 
-    options: the `method` section without `name`. UserError: unknown method or option (the nearest one is named), a
-    value of the wrong kind or out of range, an image of a number of dimensions that the method does not take.
+    options: the `method` section without `name`. tricks: those that change its architecture do so. UserError: unknown
+    method or option (the nearest one is named), a value of the wrong kind or out of range, an image of a number of
+    dimensions that the method does not take.
     """
     cls = method_class(name)
     dims = len(shape) - 1
     if dims not in cls.dims:
         takes = " or ".join(f"{d}-D" for d in cls.dims)
         raise UserError(f"method {name} takes {takes} images, these are {dims}-D {tuple(shape)}; see data.view")
-    return cls(tuple(shape), **check_options(cls, options, "method"))
+    method = cls(tuple(shape), **check_options(cls, options, "method"))
+    for trick in tricks:
+        trick.build(method.players())
+    return method

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from medudl.batch import Batch
 from medudl.errors import UserError
+from medudl.tricks.adversarial import AdversarialTrick
+from medudl.tricks.trick import Trick
 
 VERBS = ("encode", "decode", "uncertainty", "reconstruct", "sample", "translate", "classify", "denoise", "anomaly")
 
@@ -84,6 +86,19 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """{name: (B,)} without side effects, `monitor` among the names; equal at every call for equal weights."""
+
+    @classmethod
+    def check_tricks(cls, tricks: Sequence[Trick], options: Mapping[str, object]) -> None:
+        """UserError, with the reason: one of the tricks makes no sense with this method and these options."""
+        for trick in tricks:
+            if isinstance(trick, AdversarialTrick):
+                raise UserError(
+                    f"tricks: {type(trick).__name__} acts on a discriminator, and {cls.__name__} has none; leave it"
+                    " out, or train a method of two players such as gan"
+                )
+
+    def join(self, tricks: Sequence[Trick]) -> None:
+        """Meet the tricks that it is trained with, once they are checked."""
 
     def scores(self, image: Tensor) -> dict[str, Tensor]:
         """{name: (B,)} for each of `score_names`: how unusual each image is by other measures than its map.

@@ -161,11 +161,12 @@ def _classes(cases: Sequence[Case]) -> list[str]:
 
 def _trainer(fabric: Fabric, run: Run, train: Loader, val: Loader, *, fresh: bool) -> Trainer:
     """fresh: it begins, from the weights of `method.init` where that is given."""
-    method = build(run.config.method["name"], train.shape, run.config.options)
+    tricks = build_tricks(run.config.tricks)
+    method = build(run.config.method["name"], train.shape, run.config.options, tricks)
     source = source_of(run.config) if fresh else None
     if source is not None:
         method.take(source)
-    return Trainer(fabric, run, method.to(fabric.device), build_tricks(run.config.tricks), train, val)
+    return Trainer(fabric, run, method.to(fabric.device), tricks, train, val)
 
 
 def _begin(trainer: Trainer, state: dict[str, Any] | None, screen: Screen) -> None:

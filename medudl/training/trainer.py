@@ -75,6 +75,8 @@ class Trainer:
         self.watch, self.stop = Watch(fabric), StopSignals()
         for trick in tricks:
             trick.setup(method.players())
+        method.check_tricks(tricks, run.config.options)
+        method.join(tricks)
         random_state.seed(self.settings.seed + 100_003 * fabric.global_rank)
         self._enter_phase()
         if self.settings.compile:

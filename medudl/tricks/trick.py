@@ -12,10 +12,14 @@ from medudl.batch import Batch
 class Trick:
     """Base of all tricks. A subclass gives `__init__(self, *, options)` and overrides the hooks it needs.
 
-    The loop calls, for each trick in the order of the config:
-    `setup` once, before optimisers are made; `before_step` on every batch; `penalty` on every objective that carries
-    a loss; `after_update` when that player's optimiser has stepped. `state` and `load_state` survive a resume.
+    `build` is called once the method is made, in training and wherever its run is opened again, before weights are
+    loaded. Then the loop calls, for each trick in the order of the config: `setup` once, before optimisers are made;
+    `before_step` on every batch; `penalty` on every objective that carries a loss; `after_update` when that player's
+    optimiser has stepped. `state` and `load_state` survive a resume.
     """
+
+    def build(self, players: Mapping[str, nn.Module]) -> None:
+        """Change the players' architecture: layers in place of others, parametrisations. UserError: no such player."""
 
     def setup(self, players: Mapping[str, nn.Module]) -> None:
         """See the players once. UserError: an option names a player that this method does not have."""

@@ -80,9 +80,10 @@ def trainer(run: Run, fabric: Fabric | None = None) -> Trainer:
     fabric = fabric or launch(settings.train)
     random_state.seed(settings.train.seed)
     options = {key: value for key, value in settings.method.items() if key != "name"}
-    method = build(settings.method["name"], SHAPE, options).to(fabric.device)
+    tricks = build_tricks(settings.tricks)
+    method = build(settings.method["name"], SHAPE, options, tricks).to(fabric.device)
     batches = TinyBatches(18, settings.train.batch_size, seed=1 + fabric.global_rank)
-    return Trainer(fabric, run, method, build_tricks(settings.tricks), batches, TinyBatches(7, 4, seed=100))
+    return Trainer(fabric, run, method, tricks, batches, TinyBatches(7, 4, seed=100))
 
 
 def new_run(path: Path, settings: Config) -> Run:
