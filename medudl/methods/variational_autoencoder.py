@@ -145,9 +145,13 @@ class VariationalAutoencoder(Coding):
         """The expected image of the mean code: (B, C, *S) -> (B, C, *S)."""
         return self.decode(self.encode(image))
 
+    def draw(self, count: int) -> Tensor:
+        """Codes from the prior N(0, I): (count, Z)."""
+        return torch.randn(count, self.latent, device=self.seen.device)
+
     def sample(self, count: int) -> Tensor:
         """Expected images of codes drawn from the prior N(0, I): (count, C, *S)."""
-        return self.decode(torch.randn(count, self.latent, device=self.seen.device))
+        return self.decode(self.draw(count))
 
     def feature_map(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, K, *s), the encoder's coarsest features. UserError: the network is not convolutional."""

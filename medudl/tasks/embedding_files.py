@@ -92,14 +92,14 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def drafted(out: str | Path) -> Iterator[Folder]:
+def drafted(out: str | Path, index: str = INDEX, what: str = "an embedding") -> Iterator[Folder]:
     """A folder that appears at `out` when the block ends well, and never otherwise.
 
-    An embedding that lies there is replaced in the end. Raises UserError before anything is written where `out` holds
-    something else.
+    An embedding (a folder with the file `index`, called `what`) that lies there is replaced in the end. Raises UserError
+    before anything is written where `out` holds something else.
     """
     out = Path(out)
-    checked(out)
+    checked(out, index, what)
     draft = out.parent / f".{out.name}.{os.getpid()}.tmp"
     try:
         _sweep(out)
@@ -113,10 +113,10 @@ def drafted(out: str | Path) -> Iterator[Folder]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def checked(out: Path) -> None:
-    """Raise UserError where `out` exists and is neither an embedding nor an empty folder."""
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / INDEX).is_file())):
-        raise UserError(f"{out}: exists and is not an embedding; give a new or an empty folder")
+def checked(out: Path, index: str = INDEX, what: str = "an embedding") -> None:
+    """Raise UserError where `out` exists and is neither an embedding (or another `what`) nor an empty folder."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / index).is_file())):
+        raise UserError(f"{out}: exists and is not {what}; give a new or an empty folder")
 
 
 def _sweep(out: Path) -> None:
