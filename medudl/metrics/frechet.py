@@ -187,7 +187,8 @@ def _shifted(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
 
 
 def _centred(x: Array) -> Array:
-    return np.subtract(x, x.mean(0), dtype=np.float64)
+    centred: Array = x - x.mean(0)
+    return centred
 
 
 def _distance(x: Array, y: Array, cross: Array | None) -> float:
