@@ -20,6 +20,7 @@ METHODS: dict[str, str] = {
     "stacked_autoencoder": "medudl.methods.stacked_autoencoder:StackedAutoencoder",
     "variational_autoencoder": "medudl.methods.variational_autoencoder:VariationalAutoencoder",
     "classifier": "medudl.methods.classifier:Classifier",
+    "gan": "medudl.methods.gan:GAN",
     "feature_autoencoder": "medudl.methods.feature_autoencoder:FeatureAutoencoder",
 }
 

@@ -73,6 +73,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             {"features": "random", "stages": [2], "model": "nearest", "latent": 16},
         ]
     ),
+    *(
+        ("gan", {"latent": 6, "width": 8, **more})
+        for more in [
+            {},
+            {"upsampling": "transposed", "loss": "hinge", "discriminator_steps": 2},
+            {"norm": "none", "loss": "least_squares", "generator_steps": 2},
+        ]
+    ),
     ("toy_wasserstein", {}),
     ("toy_unrolled", {}),
     ("toy_staged_rbm", {}),

@@ -242,8 +242,11 @@ def _check_verbs(name: str, options: dict[str, Any], dims: int) -> None:
         code = method.encode(image)  # type: ignore[attr-defined]
         assert code.ndim == 2 and len(code) == 3 and code.shape[1] < math.prod(image.shape[1:])
     if "decode" in verbs:
-        assert "encode" in verbs
-        drawn = method.decode(method.encode(image))  # type: ignore[attr-defined]
+        assert {"encode", "sample"} & set(verbs)
+        # A generator has no code of an image, but draws codes.
+        code = method.encode(image) if "encode" in verbs else method.draw(3)  # type: ignore[attr-defined]
+        assert code.ndim == 2 and len(code) == 3
+        drawn = method.decode(code)  # type: ignore[attr-defined]
         assert drawn.shape == image.shape and drawn.dtype == torch.float32
     if "uncertainty" in verbs:
         spread = method.uncertainty(image)  # type: ignore[attr-defined]
