@@ -62,6 +62,7 @@ class Adversarial(Method):
             for name, term in trick.discriminator_terms(duel).items():
                 loss, parts[name] = loss + term, term.detach()
             trick.seen(duel, real.detach(), fake.detach())
+            parts.update(trick.figures(duel))
         return Objective(duel.name, loss, parts)
 
     def generator_turn(self, duel: Duel) -> Objective:

@@ -21,8 +21,8 @@ class AdversarialTrick(Trick):
     """Base of the tricks that only a method with a discriminator can take; others refuse them with the reason.
 
     The method calls, for each trick in the order of the config: `check` once; `fakes`, `stand_in`, `targets`,
-    `discriminator_terms` and `seen` in a discriminator's turn; `stand_in`, `generator_loss` and `generator_terms` in a
-    generator's; `shown` on every image that a discriminator is asked about, in both.
+    `discriminator_terms`, `seen` and `figures` in a discriminator's turn; `stand_in`, `generator_loss` and
+    `generator_terms` in a generator's; `shown` on every image that a discriminator is asked about, in both.
 
     A method may have several discriminators, each a player of its own name: `duel.name` says whose turn it is, and
     what a trick remembers (pools, statistics) it keeps for each name. What is random is drawn from torch's generator.
@@ -59,6 +59,10 @@ class AdversarialTrick(Trick):
 
     def generator_terms(self, duel: Duel) -> dict[str, Tensor]:
         """{name: scalar with a graph}, ADDED to the generator's loss and logged by name."""
+        return {}
+
+    def figures(self, duel: Duel) -> dict[str, Tensor]:
+        """{name: scalar} for the log of a discriminator's turn, added to no loss; called after `seen`."""
         return {}
 
     def seen(self, duel: Duel, real: Tensor, fake: Tensor) -> None:
