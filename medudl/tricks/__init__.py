@@ -10,6 +10,10 @@ from medudl.registry import check_options, load_class
 from medudl.tricks.trick import Trick
 
 TRICKS: dict[str, str] = {
+    "feature_matching": "medudl.tricks.feature_matching:FeatureMatching",
+    "gradient_penalty": "medudl.tricks.gradient_penalty:GradientPenalty",
+    "one_sided_label_smoothing": "medudl.tricks.one_sided_label_smoothing:OneSidedLabelSmoothing",
+    "perceptual": "medudl.tricks.perceptual:Perceptual",
     "weight_clipping": "medudl.tricks.weight_clipping:WeightClipping",
 }
 
