@@ -1,4 +1,4 @@
-"""What the studies of generators share: films and slices at 32 x 32, a training through the product's own loop, looks."""
+"""What studies of generators share: films and slices at 32 x 32, a training through the product's own loop, looks."""
 
 from __future__ import annotations
 
@@ -161,6 +161,7 @@ class Looker:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> NDArray[np.float64]:
+        """In passes of 64."""
         parts = [self.network(part)[0].flatten(2).mean(2).double().numpy() for part in torch.split(images, 64)]
         return np.concatenate(parts)
 
