@@ -99,16 +99,16 @@ def delete_interval(
     return Estimate(value, max(low, value - half), min(high, value + half), patients)
 
 
-def share_interval(value: float, values: ArrayLike, factor: float, patients: int, images: int) -> Estimate:
-    """Of a share: exact binomial, for as many independent images as the subsamples speak of (Korn & Graubard 1998).
+def share_interval(value: float, values: ArrayLike, factor: float, patients: int) -> Estimate:
+    """Of a share: exact binomial, for as many independent patients as the subsamples speak of (Korn & Graubard 1998).
 
-    p (1 - p) / se^2 of them, at most `images`; as many as there are patients where p is 0 or 1 and nothing varies.
+    min(P, p~ (1 - p~) / se^2) of them,   p~ = (P p + 1) / (P + 2),  as p (1 - p) says nothing near 0 and 1
     """
     se = standard_error(values, factor)
     if patients < FEWEST or not math.isfinite(value + se):
         return Estimate(value, math.nan, math.nan, patients)
-    spread = value * (1 - value)
-    effective = float(patients) if spread <= 0 or se == 0 else min(spread / se**2, float(images))
+    nearly = (patients * value + 1) / (patients + 2)
+    effective = min(nearly * (1 - nearly) / max(se**2, 1e-300), float(patients))
     return Estimate(value, *clopper_pearson(min(value * effective, effective), effective), patients)
 
 

@@ -112,9 +112,7 @@ def test_the_interval_covers_the_truth(shift: float, n: int, grouped: bool) -> N
             ids.append(patient + 1000 * len(ids))
         found = kernel_distance(*sets, *ids, 200, number)
         hits += found.low <= true <= found.high
-    print(
-        f"shift {shift}, {n} patients a side, grouped {grouped}: covers {hits / rounds:.3f} of {rounds}; true {true:.2f}"
-    )
+    print(f"shift {shift}, {n} patients, grouped {grouped}: covers {hits / rounds:.3f} of {rounds}; true {true:.2f}")
     assert hits / rounds > 0.92
 
 
