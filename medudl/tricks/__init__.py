@@ -10,10 +10,15 @@ from medudl.registry import check_options, load_class
 from medudl.tricks.trick import Trick
 
 TRICKS: dict[str, str] = {
+    "adaptive_augmentation": "medudl.tricks.adaptive_augmentation:AdaptiveAugmentation",
+    "diff_augment": "medudl.tricks.diff_augment:DiffAugment",
     "feature_matching": "medudl.tricks.feature_matching:FeatureMatching",
     "gradient_penalty": "medudl.tricks.gradient_penalty:GradientPenalty",
+    "image_replay": "medudl.tricks.experience_replay:ImageReplay",
     "one_sided_label_smoothing": "medudl.tricks.one_sided_label_smoothing:OneSidedLabelSmoothing",
     "perceptual": "medudl.tricks.perceptual:Perceptual",
+    "player_replay": "medudl.tricks.experience_replay:PlayerReplay",
+    "unrolling": "medudl.tricks.unrolling:Unrolling",
     "weight_clipping": "medudl.tricks.weight_clipping:WeightClipping",
 }
 
