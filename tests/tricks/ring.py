@@ -1,4 +1,4 @@
-"""Ring of 8 Gaussians (Metz et al. 2017): where a GAN that collapses can be counted. Through the real loop and hooks."""
+"""Ring of 8 Gaussians (Metz et al. 2017), on which a GAN that collapses can be counted; through the real loop."""
 
 from __future__ import annotations
 
