@@ -18,8 +18,10 @@ from apps.viewer.sessions import Password, Sessions, same
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN = ("/_stcore/health",)  # says "ok" and no more
-OWN = ("/voxels/", "/embedding/", "/asset/")
-_ROOTS = {"", "static", "_stcore", "media", "component", "voxels", "embedding", "asset", "login", "favicon.png",
+OWN = ("/voxels/", "/embedding/", "/synthetic/", "/asset/")
+_WRITTEN = re.compile(r"/synthetic/[0-9a-f]{24}/reading")  # answers of the reader test
+_ROOTS = {"", "static", "_stcore", "media", "component", "voxels", "embedding", "synthetic",
+          "asset", "login", "favicon.png",
           "manifest.json"}  # fmt: skip
 _PORTS = {"http": 80, "https": 443}
 _TWICE = re.compile(r"%[0-9a-fA-F]{2}")
@@ -115,7 +117,7 @@ class Gate:
             return refusal("Another page may not ask the viewer.")
         if not _safe(scope) or not self._known(scope["path"]):
             return PlainTextResponse("Not found.", 404)
-        if scope["type"] == "http" and scope["path"].startswith(OWN) and scope["method"] not in ("GET", "HEAD"):
+        if scope["type"] == "http" and scope["path"].startswith(OWN) and not _may(scope, bool(origins)):
             return PlainTextResponse("Not allowed.", 405, {"allow": "GET, HEAD"})
         return None
 
@@ -171,6 +173,13 @@ class Gate:
         return response
 
 
+def _may(scope: Scope, origin: bool) -> bool:
+    """Our own addresses are only read, but for answers, and those only by a page of ours that says so (Origin)."""
+    return scope["method"] in ("GET", "HEAD") or (
+        scope["method"] == "POST" and origin and _WRITTEN.fullmatch(scope["path"]) is not None
+    )
+
+
 def pages(folder: Path) -> frozenset[str]:
     """First parts of the pages' addresses: the modules in a folder."""
     return frozenset(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
@@ -207,5 +216,5 @@ def _guarded(scope: Scope, send: Send) -> Send:
 
 def _headers(path: str) -> Iterable[tuple[str, str]]:
     yield from _HEADERS.items()
-    if path.startswith(("/voxels/", "/embedding/")):
+    if path.startswith(("/voxels/", "/embedding/", "/synthetic/")):
         yield "cache-control", "no-store"

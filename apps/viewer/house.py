@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.viewer.explore_desk import Desk
+from apps.viewer.samples_desk import SamplesDesk
 from apps.viewer.source import Sources
 from apps.viewer.store import Store
 
@@ -38,6 +39,7 @@ class House:
     settings: Settings
     sources: Sources = field(default_factory=Sources)
     desk: Desk = field(default_factory=Desk)
+    samples: SamplesDesk = field(default_factory=SamplesDesk)
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ class Look:
     outputs: list[Path] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
     embeddings: list[Path] = field(default_factory=list)
+    samples: list[Path] = field(default_factory=list)
     scans: int = 0
     whole: bool = True
 
@@ -53,6 +54,8 @@ def look(folder: Path) -> Look:
             found.reports.append(listing.path)
         if "embedding.json" in names:
             found.embeddings.append(listing.path)
+        if "samples.json" in names:
+            found.samples.append(listing.path)
         found.tables += [listing.path / name for name in listing.files if name.lower().endswith(".csv")]
         if not is_made(names):
             found.scans += _scans(listing)
@@ -61,7 +64,7 @@ def look(folder: Path) -> Look:
 
 def is_made(names: set[str]) -> bool:
     """Whether a folder with these names is one that medudl wrote: its pictures and volumes are no scans."""
-    return not names.isdisjoint({"run.json", "scores.csv", "report.json", "embedding.json"})
+    return not names.isdisjoint({"run.json", "scores.csv", "report.json", "embedding.json", "samples.json"})
 
 
 def inside(path: Path, folder: Path) -> bool:
@@ -88,8 +91,9 @@ def _listings(folder: Path, found: Look) -> Iterator[_Listing]:
             found.whole = False
             return
         yield listing
-        # A run's own folders hold nothing to be found; slices of a series have no tables among them.
-        if depth < DEPTH and "run.json" not in listing.files and not _is_stack(listing.files):
+        # A run's own folders hold nothing to be found, nor do those of samples; slices of a series have no tables.
+        own = not {"run.json", "samples.json"}.isdisjoint(listing.files)
+        if depth < DEPTH and not own and not _is_stack(listing.files):
             waiting += [(path / name, depth + 1) for name in listing.folders]
         elif depth == DEPTH and listing.folders:
             found.whole = False

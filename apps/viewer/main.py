@@ -30,6 +30,13 @@ def explore() -> None:
     page()
 
 
+def samples() -> None:
+    """Images that a model made up, and whether they copy a patient."""
+    from apps.viewer.pages.samples import page
+
+    page()
+
+
 def train() -> None:
     """Training, watched."""
     from apps.viewer.pages.train import page
@@ -45,6 +52,7 @@ def main() -> None:
         st.Page(studies, title="Studies", url_path="studies", icon=":material/grid_view:", default=True),
         st.Page(anomalies, title="Anomalies", url_path="anomalies", icon=":material/target:"),
         st.Page(explore, title="Explore", url_path="explore", icon=":material/scatter_plot:"),
+        st.Page(samples, title="Samples", url_path="samples", icon=":material/grain:"),
         st.Page(train, title="Train", url_path="train", icon=":material/model_training:"),
     ]
     page = st.navigation(pages, position="top")

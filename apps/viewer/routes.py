@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from apps.viewer.explore_addresses import EXPLORE_ROUTES
 from apps.viewer.house import house
+from apps.viewer.samples_addresses import SAMPLES_ROUTES
 from apps.viewer.source import Source
 from apps.viewer.store import Held
 from medudl.errors import UserError
@@ -151,4 +152,5 @@ ROUTES = [
     Route("/voxels/{rest:path}", lambda request: _problem(404, "no such scan; open it from its page")),
     Route("/asset/{name:path}", _answering(asset)),
     *EXPLORE_ROUTES,
+    *SAMPLES_ROUTES,
 ]

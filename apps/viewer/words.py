@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from medudl.data.cohort import NOTE, Cohort, Series
 
 _GUESSED = ("the file", "the image", "the top folder")  # readings of `medudl index` that may hold a person's name
-_PSEUDONYM = re.compile(r"p[0-9a-f]{12}")
+PSEUDONYM = re.compile(r"p[0-9a-f]{12}")
 _PLACE = re.compile(r"\S*[/\\]\S*|\S+\.(?:nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm|dicom|ima|png|jpe?g|npz|csv|tsv)\b", re.I)
 _ENDS_IN_A_PLACE = re.compile(r"(the same voxels as|another mask fits too and is not used|images in)\b.*", re.S)
 _SAID = ((r"(\d[\d,]* masks?) that no --masks pattern names: left out", r"\1 that are not of lesions: left out"),)
@@ -67,7 +67,7 @@ class Names:
 
     def subject(self, row: Series) -> str:
         """The patient: the table's pseudonym; "patient 3" where the table only guessed a name from files or folders."""
-        known = not (self.guessed and self.private) or _PSEUDONYM.fullmatch(row.subject)
+        known = not (self.guessed and self.private) or PSEUDONYM.fullmatch(row.subject)
         return (row.subject if known else f"patient {self._numbers[row.subject]}") or "unknown"
 
     def title(self, row: Series) -> str:

@@ -1,0 +1,71 @@
+"""How a generator's images came about: its pictures from fixed noise, and how far they were from real images."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from apps.viewer.alarms import alarms
+from apps.viewer.curves import thinned, words
+from medudl.training.course import Course
+
+_PICTURE = re.compile(r"step-(\d+)\.png")
+_MOST_BYTES = 64 << 20
+_TOLD = {"kid": "Distance from held-out patients' images (KID; lower is better)",
+         "fid": "Distance from held-out patients' images (FID; lower is better)"}  # fmt: skip
+_NO_RUN = "The model that made these samples lies outside the opened folder or is gone, so that its course is unknown."
+
+
+def course_of(run: Path | None) -> dict[str, Any]:
+    """JSON: steps (ascending), curve {title, steps, values} or null, alarms (sentences), why (nothing to see)."""
+    if run is None:
+        return {"steps": [], "curve": None, "alarms": [], "why": _NO_RUN}
+    course = Course(run / "log.jsonl")
+    try:
+        course.update()
+    except OSError:
+        pass  # pictures are of use without their log
+    steps = steps_of(run)
+    why = "" if steps else "No pictures were taken while this model was trained (the setting train.sample_every)."
+    told = [alarm.told for alarm in alarms(course) if alarm.kind in ("nan", "collapse", "discriminator")]
+    return {"steps": steps, "curve": _curve(course), "alarms": told, "why": why}
+
+
+def steps_of(run: Path) -> list[int]:
+    """Steps of which there is a picture."""
+    try:
+        found = [_PICTURE.fullmatch(path.name) for path in (run / "samples").iterdir()]
+    except OSError:
+        return []
+    return sorted(int(match[1]) for match in found if match)
+
+
+def picture_of(run: Path | None, step: int) -> bytes | None:
+    """The PNG of a step, None where there is none."""
+    for path in (run / "samples").glob("step-*.png") if run else ():
+        match = _PICTURE.fullmatch(path.name)
+        if match and int(match[1]) == step:
+            try:
+                return path.read_bytes() if path.stat().st_size <= _MOST_BYTES else None
+            except OSError:
+                return None
+    return None
+
+
+def _curve(course: Course) -> dict[str, Any] | None:
+    """The distance from real images where it was measured, else what chose the best weights."""
+    names = [name for kind, name in course.curves if kind == "validation"]
+    ordered = sorted(names, key=lambda name: (_kind(name) not in _TOLD, _kind(name) != "kid", name != "loss"))
+    if not ordered:
+        return None
+    curve = course.curves["validation", ordered[0]]
+    steps, values = thinned(curve)
+    told = _TOLD.get(_kind(ordered[0])) or f"{words(_kind(ordered[0]))} on held-out scans"
+    return {"title": told, "steps": steps, "values": [v if math.isfinite(v) else None for v in values]}
+
+
+def _kind(name: str) -> str:
+    last = name.rpartition("/")[2]
+    return next((kind for kind in _TOLD if last == kind or last.startswith(f"{kind}_")), last)

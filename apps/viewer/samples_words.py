@@ -1,0 +1,89 @@
+"""The copy-risk light of a sample, and what its figures mean, in a radiologist's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from apps.viewer.samples_folder import RISKS, Samples
+from apps.viewer.words import PSEUDONYM, count
+from medudl.metrics.intervals import short
+
+PATIENTS = "The nearest images are real patients' images. Show and share them only as you would share their scans."
+NO_PATIENT = "Synthetic, not for diagnosis: a sample is no patient, and shows nothing that was measured."
+
+
+def table_of(samples: Samples, private: bool) -> dict[str, Any]:
+    """Everything that the browser draws from: one entry a sample. No path, and no patient's name where private."""
+    cases = case_names(samples, private)
+    alpha = _alpha(samples)
+    return {
+        "key": samples.key, "n": samples.n, "picture": list(samples.pictures.shape[1:]),
+        "nearest": samples.nearest is not None, "checked": samples.checked,
+        "counts": {risk: sum(samples.risk(row) == risk for row in range(samples.n)) for risk in RISKS},
+        "codes": 0 if samples.codes is None else int(samples.codes.shape[1]),
+        "about": about(samples), "warning": PATIENTS if samples.nearest is not None else "",
+        "samples": [
+            {"name": samples.text("sample", row) or str(row + 1), "risk": samples.risk(row), "case": cases[row],
+             "condition": samples.text("condition", row), "told": told(samples, row, alpha),
+             "likeness": samples.number("similarity_pixels", row)}
+            for row in range(samples.n)
+        ],
+    }  # fmt: skip
+
+
+def case_names(samples: Samples, private: bool) -> list[str]:
+    """How the screen names the nearest case of each sample: by pseudonym, or a number where it may be a name."""
+    found = [samples.text("nearest_case", row) for row in range(samples.n)]
+    numbers = {case: n for n, case in enumerate(sorted(set(found)), start=1)}
+    named = []
+    for row, case in enumerate(found):
+        shown = case if not private or PSEUDONYM.match(case) else f"training image {numbers[case]}"
+        slice_ = samples.text("nearest_slice", row)
+        named.append(f"{shown}, slice {slice_}" if slice_ and case else shown if case else "")
+    return named
+
+
+def about(samples: Samples) -> list[str]:
+    """What was made, how many light up, with what it was compared; the command's own notes last."""
+    meta, lines = samples.meta, [NO_PATIENT]
+    compared = meta.get("compared_with")
+    training = compared.get("training") if isinstance(compared, dict) else None
+    if isinstance(training, dict):
+        images, patients = training.get("images"), training.get("patients")
+        if isinstance(images, int) and isinstance(patients, int):
+            lines.append(f"Each was compared with all {count(images, 'image')} of {count(patients, 'patient')} that the"
+                         " model was trained on.")  # fmt: skip
+    elif not samples.checked:
+        why = next((str(each["why"]) for each in (compared, meta) if isinstance(each, dict) and each.get("why")), "")
+        lines.append(f"Whether they copy a patient was not checked. {why}".strip())
+    notes = meta.get("notes")
+    return lines + [str(note) for note in notes if isinstance(note, str)] if isinstance(notes, list) else lines
+
+
+def told(samples: Samples, row: int, alpha: float) -> list[str]:
+    """What the figures of one sample mean: in pixels, and in the features of a network."""
+    sentences = []
+    for name, word, more in (("pixels", "Pixel by pixel", True), ("features", "In what it shows", False)):
+        value = samples.number("similarity_pixels" if more else "distance_features", row)
+        limit = samples.number(f"threshold_{name}", row)
+        if value is None:
+            continue
+        figures = f"({'likeness' if more else 'distance'} {short(value, 3)}"
+        figures += f", limit {short(limit, 3)})" if limit is not None else ")"
+        if limit is None:
+            sentences.append(f"{word} there is no limit to judge it by {figures}.")
+        elif (value > limit) == more and value != limit:
+            sentences.append(f"{word} it is more like this image than {100 * (1 - alpha):.0f} % of held-out patients'"
+                             f" images are like theirs {figures}.")  # fmt: skip
+        else:
+            sentences.append(f"{word} it is no more like this image than held-out patients' images are like theirs"
+                             f" {figures}.")  # fmt: skip
+    return sentences
+
+
+def _alpha(samples: Samples) -> float:
+    told = samples.meta.get("alpha")
+    usable = isinstance(told, (int, float)) and not isinstance(told, bool) and np.isfinite(told) and 0 < told < 1
+    return float(told) if usable else 0.05
