@@ -83,7 +83,7 @@ class Pool:
 
 
 class PlayerReplay(AdversarialTrick):
-    """Replay of past players (Chintala et al. 2016, How to train a GAN): now and then a player meets its opponent as it once was.
+    """Replay of past players (Chintala et al. 2016, How to train a GAN): at times a player meets a past opponent.
 
     A copy of each player is kept after every `every` of its updates, the last `keep` of them. Of every `every` turns
     that a player has against an opponent, the first `steps` are against one of the opponent's copies, from the oldest
