@@ -100,4 +100,4 @@ class GradientPenalty(AdversarialTrick):
 def _refuse_batch_norm(duel: Duel) -> None:
     if any(isinstance(module, _BatchNorm) for module in duel.discriminator.modules()):
         why = "in a batch norm images share a slope"
-        raise UserError(f"tricks: gradient_penalty: {why}, and {duel.name} has one; choose another norm for it")
+        raise UserError(f"tricks: gradient_penalty: {why}, and {duel.name} has one; set another method.norm")

@@ -119,6 +119,18 @@ def test_a_large_logit_stays_finite_and_so_does_its_gradient(kind: Loss, size: f
         torch.testing.assert_close(discriminator_loss(kind, logits, logits), torch.full((2,), abs(size)))
 
 
+def test_a_cross_entropy_is_curved_at_every_logit() -> None:
+    """torch's own softplus is a straight line above 20, and second-order gradients would vanish there."""
+    logits = torch.tensor([-25.0, 25.0], dtype=torch.float64, requires_grad=True)
+    loss = generator_loss("non_saturating", logits)
+    (slope,) = torch.autograd.grad(loss.sum(), logits, create_graph=True)
+    (curve,) = torch.autograd.grad(slope.sum(), logits)
+    print(
+        f"\ncurvature of softplus at -25 and 25: {curve[0]:.6e}, {curve[1]:.6e}; exp(-25) = {math.exp(-25):.6e}, n = 2"
+    )
+    torch.testing.assert_close(curve, torch.full_like(curve, math.exp(-25)), rtol=1e-4, atol=0)  # eps / exp(-25) = 2e-5
+
+
 def test_kl_goes_on_along_its_tangent() -> None:
     logits = torch.tensor([29.0, 30.0, 31.0, 50.0], dtype=torch.float64, requires_grad=True)
     loss = generator_loss("kl", logits)

@@ -98,7 +98,7 @@ def test_another_center() -> None:
     assert gradient_penalty(linear(2.0), REAL, FAKE, center=2.5, one_sided=True).tolist() == [0] * 4
 
 
-def _term(trick: GradientPenalty, game: TinyGame) -> tuple[Tensor, Tensor]:
+def _term(game: TinyGame) -> tuple[Tensor, Tensor]:
     """The term in the discriminator's turn, and the gain of the loss by it."""
     torch.manual_seed(3)
     with_it = game.discriminator_turn(game.turn())
@@ -109,7 +109,7 @@ def _term(trick: GradientPenalty, game: TinyGame) -> tuple[Tensor, Tensor]:
 def test_the_trick_adds_the_weighted_penalty_to_the_discriminators_loss() -> None:
     for trick in (GradientPenalty(), GradientPenalty(weight=2.0, one_sided=True, center=0.01)):
         game = TinyGame([trick])
-        term, gain = _term(trick, game)
+        term, gain = _term(game)
         duel = game.turn()
         torch.manual_seed(3)
         options = {"one_sided": trick.one_sided, "center": trick.center}
@@ -117,12 +117,14 @@ def test_the_trick_adds_the_weighted_penalty_to_the_discriminators_loss() -> Non
         torch.testing.assert_close(term, trick.weight * expected.detach())
         torch.testing.assert_close(gain.detach(), term)
         assert term > 0
+    flatter = TinyGame([GradientPenalty(one_sided=True)])
+    assert _term(flatter)[0] == 0, "slopes below 1 cost nothing"
 
 
 def test_the_trick_as_r1_takes_half_the_weight() -> None:
     trick = GradientPenalty(kind="real", weight=4.0)
     game = TinyGame([trick])
-    term, gain = _term(trick, game)
+    term, gain = _term(game)
     duel = game.turn()
     torch.testing.assert_close(term, 2 * real_gradient_penalty(duel.judge, duel.real).mean().detach())
     torch.testing.assert_close(gain.detach(), term)
