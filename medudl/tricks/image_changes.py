@@ -82,7 +82,7 @@ def gamma(image: Tensor, amount: Tensor) -> Tensor:
 def rotate_and_scale(image: Tensor, angle: Tensor, log_scale: Tensor) -> Tensor:
     """Rotate in the plane of the last two axes and enlarge alike along all, about the centre, by linear interpolation.
 
-    angle: (B,), radians, last axis towards the one before; log_scale: (B,), natural; above 0 is larger.
+    angle: (B,), radians, the way that `turn` goes; log_scale: (B,), natural; above 0 is larger.
     """
     where = _sources(image, angle, log_scale)
     low = [place.floor() for place in where]
@@ -113,7 +113,7 @@ def _sources(image: Tensor, angle: Tensor, log_scale: Tensor) -> list[Tensor]:
         shrink * (grid - centre) for grid, centre in zip(torch.meshgrid(*axes, indexing="ij"), centres, strict=True)
     ]
     cos, sin = (f(angle).view(-1, *[1] * (image.ndim - 2)) for f in (torch.cos, torch.sin))
-    moved = [*others, cos * y - sin * x, sin * y + cos * x]
+    moved = [*others, cos * y + sin * x, cos * x - sin * y]
     return [place + centre for place, centre in zip(moved, centres, strict=True)]
 
 
