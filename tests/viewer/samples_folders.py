@@ -59,9 +59,10 @@ def write_samples(
                              risk if checked else "", str(risk == "copy").lower()])  # fmt: skip
     compared = {"training": {"scans": 12, "images": 480, "patients": 12}, "held_out": {"images": 80, "patients": 4}}
     about = {
-        "format": 1, "kind": "samples", "medudl": "0", "run": run, "run_name": "run", "method": "gan", "n": n, "seed": 0,
-        "shape": [1, side, side], "latent": LATENT if codes else None, "step": 1000, "view": "slices", "plane": "axial",
-        "compared_with": compared if checked else None, "why": "The run's training scans are not at hand.",
+        "format": 1, "kind": "samples", "medudl": "0", "run": run, "run_name": "run", "method": "gan", "n": n,
+        "seed": 0, "shape": [1, side, side], "latent": LATENT if codes else None, "step": 1000,
+        "view": "slices", "plane": "axial", "compared_with": compared if checked else None,
+        "why": "The run's training scans are not at hand.",
         "features": "none", "threshold_pixels": 0.93, "threshold_features": 0.4, "alpha": 0.05, "condition": None,
         "notes": ["nearest.npy holds patients' images."],
     }  # fmt: skip
