@@ -28,9 +28,9 @@ class AdaptiveAugmentation(AdversarialTrick):
     its targets. p stands in the log as `augmentation`, and r as `overfitting`; each discriminator has its own, equal
     on every rank.
 
-    speed: images (of all ranks) in which p would go from 0 to 1. most: p's upper end. Below .8 nothing leaks: a change
+    speed: images (of all ranks) in which p would go from 0 to 1. most: p's upper end. Up to .8 nothing leaks: a change
     that leaves the image as it was with probability 1 - p can be undone on distributions, so generated images follow
-    the real ones' law if and only if the changed ones do; at 1 that is lost.
+    the real ones' law if and only if the changed ones do; at 1 that is lost. What is drawn is drawn so that this holds.
 
     changes: translation (whole voxels, up to a share of each axis), rotation in the slice (standard deviation in
     degrees), scale, brightness (of the logarithm), contrast and gamma (see image_changes.py). Two are not on by
@@ -132,8 +132,10 @@ class AdaptiveAugmentation(AdversarialTrick):
             return image_changes.turn(image, happens * torch.randint(4, (count,), device=device))
         if change == "translation":
             most = (torch.tensor(image.shape[2:], device=device) * self.translation).round()
-            steps = (torch.rand(count, len(most), device=device) * (2 * most + 1)).floor() - most
-            return image_changes.translate(image, happens[:, None] * steps.long())
+            # A difference of two draws, whose spectrum is nowhere negative. That of a uniform shift by -1, 0 or 1 is
+            # -1/3 at the highest frequency: together with what stays in place it would be 0 at p = 3/4.
+            ends = (torch.rand(2, count, len(most), device=device) * (most + 1)).floor()
+            return image_changes.translate(image, happens[:, None] * (ends[0] - ends[1]).long())
         drawn = happens * torch.randn(count, device=device)
         if change == "rotation":
             return image_changes.rotate_and_scale(image, self.rotation * drawn, none)
