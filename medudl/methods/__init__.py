@@ -21,6 +21,7 @@ METHODS: dict[str, str] = {
     "variational_autoencoder": "medudl.methods.variational_autoencoder:VariationalAutoencoder",
     "classifier": "medudl.methods.classifier:Classifier",
     "gan": "medudl.methods.gan:GAN",
+    "conditional_gan": "medudl.methods.conditional_gan:ConditionalGAN",
     "feature_autoencoder": "medudl.methods.feature_autoencoder:FeatureAutoencoder",
 }
 

@@ -37,7 +37,7 @@ class Walker:
         self.verbs: tuple[str, ...] = self.method.verbs()
         self.data = self.run.config.data
         self.dims = self.data.dims
-        self.latent = self._latent() if "encode" in self.verbs else 0
+        self.latent = self._latent() if {"encode", "decode"} & set(self.verbs) else 0
         if "decode" in self.verbs:
             self.decode(np.zeros(self.latent, np.float32))  # the first picture costs more than those that follow
 
@@ -100,6 +100,8 @@ class Walker:
 
     @torch.inference_mode()
     def _latent(self) -> int:
+        if "encode" not in self.verbs:  # a generator draws its codes
+            return int(self.method.draw(1).shape[1])
         return int(self.method.encode(torch.zeros(1, *self.run.shape, device=self.device)).shape[1])
 
     @torch.inference_mode()

@@ -77,10 +77,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         ("gan", {"latent": 6, "width": 8, **more})
         for more in [
             {},
-            {"upsampling": "transposed", "loss": "hinge", "discriminator_steps": 2},
-            {"norm": "none", "loss": "least_squares", "generator_steps": 2},
+            {"norm": "none", "upsampling": "transposed", "loss": "least_squares", "generator_steps": 2},
         ]
     ),
+    ("conditional_gan", {"latent": 6, "width": 8, "classes": ["left", "right"]}),
     ("toy_wasserstein", {}),
     ("toy_unrolled", {}),
     ("toy_staged_rbm", {}),

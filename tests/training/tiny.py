@@ -35,6 +35,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "feature_autoencoder": {"features": "random", "stages": [1], "latent": 2, "components": 2, "bank": 8},
     "classifier": {"body": {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}, "classes": ["a", "b"]},
     "gan": {"latent": 4, "width": 4, "discriminator_steps": 2},
+    "conditional_gan": {"latent": 4, "width": 4, "classes": ["a", "b"]},
     "toy_wasserstein": {"pool": 8},
     "toy_unrolled": {},
     "toy_staged_rbm": {},
