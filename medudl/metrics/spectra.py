@@ -22,7 +22,7 @@ _AROUND = 0.1  # cycles per pixel
 
 @dataclass(frozen=True)
 class Checkerboard:
-    """Power at the worst corner over the median around it, which (cycles per pixel down, across), whether it is a peak."""
+    """Power at the worst corner over the median around it; which (cycles per pixel down, across); if it is a peak."""
 
     ratio: float
     corner: tuple[float, float]

@@ -95,12 +95,12 @@ def test_a_checkerboard_is_seen_and_texture_is_not(size: tuple[int, int]) -> Non
 
 def test_transposed_convolutions_leave_one() -> None:
     """Stride 2 with a kernel of 3, all ones: the overlap of each second pixel, as of a decoder before training."""
-    coarse = gaussian_filter(_noise(20, (32, 32)), (0, 1, 1))
+    coarse = 1 + gaussian_filter(_noise(20, (32, 32)), (0, 1, 1))
     fine = np.zeros((20, 65, 65))
     for i in range(3):
         for j in range(3):
             fine[:, i : i + 64 : 2, j : j + 64 : 2] += coarse
-    assert checkerboard(fine + 3).ratio > 10 or checkerboard(np.abs(fine) + 1).found
+    assert checkerboard(fine).found
 
 
 @pytest.mark.parametrize(
