@@ -14,11 +14,17 @@ TRICKS: dict[str, str] = {
     "diff_augment": "medudl.tricks.diff_augment:DiffAugment",
     "feature_matching": "medudl.tricks.feature_matching:FeatureMatching",
     "gradient_penalty": "medudl.tricks.gradient_penalty:GradientPenalty",
+    "historical_averaging": "medudl.tricks.historical_averaging:HistoricalAveraging",
     "image_replay": "medudl.tricks.experience_replay:ImageReplay",
+    "instance_norm": "medudl.tricks.instance_norm:InstanceNorm",
+    "minibatch_discrimination": "medudl.tricks.minibatch_discrimination:MinibatchDiscrimination",
     "one_sided_label_smoothing": "medudl.tricks.one_sided_label_smoothing:OneSidedLabelSmoothing",
     "perceptual": "medudl.tricks.perceptual:Perceptual",
     "player_replay": "medudl.tricks.experience_replay:PlayerReplay",
+    "separate_batch_norm": "medudl.tricks.separate_batch_norm:SeparateBatchNorm",
+    "spectral_norm": "medudl.tricks.spectral_norm:SpectralNorm",
     "unrolling": "medudl.tricks.unrolling:Unrolling",
+    "virtual_batch_norm": "medudl.tricks.virtual_batch_norm:VirtualBatchNorm",
     "weight_clipping": "medudl.tricks.weight_clipping:WeightClipping",
 }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -97,20 +97,20 @@ class Duel:
     fake_condition: Tensor | None = None  # of the generated images, where it is another
     tricks: Sequence[AdversarialTrick] = ()
     targets: tuple[float, float] = field(default=(1.0, 0.0))
+    asked: Literal["real", "generated"] | None = None  # what goes through the discriminator now; None: a mixture
 
     def judge(self, image: Tensor, weights: Weights | None = None, condition: Tensor | None = None) -> Tensor:
         """Logits of an image as the tricks show it: (B, C, *S) -> (B,) or (B, 1, *s).
 
         weights: in place of the discriminator's own, with their graph (unrolling). condition: default the real ones'.
         """
-        for trick in self.tricks:
-            image = trick.shown(self, image)
-        given = (image, self.condition if condition is None else condition)
-        if weights is None:
-            logits: Tensor = self.discriminator(*given)
-            return logits
-        found: Tensor = functional_call(self.discriminator, dict(weights), given)
-        return found
+        with self._asking(image) as shown:
+            given = (shown, self.condition if condition is None else condition)
+            if weights is None:
+                logits: Tensor = self.discriminator(*given)
+                return logits
+            found: Tensor = functional_call(self.discriminator, dict(weights), given)
+            return found
 
     def discriminator_loss(self, weights: Weights | None = None) -> Tensor:
         """What the discriminator minimises on `real` and `fake`, without the tricks' terms: a scalar."""
@@ -133,10 +133,20 @@ class Duel:
 
     def features(self, image: Tensor) -> list[Tensor]:
         """The discriminator's hidden layers on an image as the tricks show it."""
-        for trick in self.tricks:
-            image = trick.shown(self, image)
         network: Discriminator = self.discriminator  # type: ignore[assignment]
-        return network.features(image, self.condition)
+        with self._asking(image) as shown:
+            return network.features(shown, self.condition)
+
+    @contextmanager
+    def _asking(self, image: Tensor) -> Iterator[Tensor]:
+        """The image as the tricks show it; within, `asked` says which kind it is."""
+        self.asked = "real" if image is self.real else "generated" if image is self.fake else None
+        try:
+            for trick in self.tricks:
+                image = trick.shown(self, image)
+            yield image
+        finally:
+            self.asked = None
 
 
 def full_precision(image: Tensor) -> AbstractContextManager[None]:
