@@ -31,12 +31,13 @@ class Matches:
 
     alike: how alike, the higher the more (a correlation, or minus a distance). stands_out: how far that is above the
     9th to 32nd most alike: of correlations in their standard deviations, of distances log(their mean / the least).
-    index: which training image. Each (n,).
+    rest: how alike those are on average. index: which training image. Each (n,).
     """
 
     alike: Array
     stands_out: Array
     index: Numbers
+    rest: Array
 
 
 class Nearest(Protocol):
@@ -202,19 +203,19 @@ def _phases(side: int, frequency: ArrayLike) -> Complex:
     return made
 
 
-def _match(alike: Array, index: Numbers) -> tuple[float, float, int]:
+def _match(alike: Array, index: Numbers) -> tuple[float, float, int, float]:
     order = np.argsort(-alike, kind="stable")
-    rest = alike[order[NEXT:LAST]]
-    return float(alike[order[0]]), float((alike[order[0]] - rest.mean()) / max(rest.std(), 1e-12)), int(index[order[0]])
+    most, rest = float(alike[order[0]]), alike[order[NEXT:LAST]]
+    return most, float((most - rest.mean()) / max(rest.std(), 1e-12)), int(index[order[0]]), float(rest.mean())
 
 
-def _nearest(away: Array, index: Numbers) -> tuple[float, float, int]:
+def _nearest(away: Array, index: Numbers) -> tuple[float, float, int, float]:
     order = np.argsort(away, kind="stable")
     least, rest = float(away[order[0]]), float(away[order[NEXT:LAST]].mean())
     stands_out = math.log(max(rest, 1e-12) / max(least, 1e-12))
-    return -least, stands_out, int(index[order[0]])
+    return -least, stands_out, int(index[order[0]]), -rest
 
 
-def _together(found: list[tuple[float, float, int]]) -> Matches:
-    alike, stands_out, index = zip(*found, strict=True)
-    return Matches(np.array(alike), np.array(stands_out), np.array(index, np.int64))
+def _together(found: list[tuple[float, float, int, float]]) -> Matches:
+    alike, stands_out, index, rest = zip(*found, strict=True)
+    return Matches(np.array(alike), np.array(stands_out), np.array(index, np.int64), np.array(rest))

@@ -28,7 +28,7 @@ from medudl.metrics.subsampling import (
 
 @dataclass(frozen=True)
 class Copies:
-    """What `copies` found. Of each sample, (n,): risk, flag, index, alike, stands_out; see there.
+    """What `copies` found. Of each sample, (n,): risk, flag, index, alike, stands_out, rest (`Matches`); see there.
 
     flagged: share of the samples, held_out_flagged: of the held-out images, each by the threshold that the OTHER
     patients give; closeness: see there. Each with its interval. rule: how the threshold was made, in words.
@@ -39,6 +39,7 @@ class Copies:
     index: Numbers
     alike: Array
     stands_out: Array
+    rest: Array
     threshold: float
     rule: str
     flagged: Estimate
@@ -83,6 +84,7 @@ def copies(
         index=found.index,
         alike=found.alike,
         stands_out=found.stands_out,
+        rest=found.rest,
         threshold=limit,
         rule=rule,
         flagged=share_interval(float(flag.mean()), values, factor, len(ones)),
