@@ -29,7 +29,11 @@ def course_of(run: Path | None) -> dict[str, Any]:
         pass  # pictures are of use without their log
     steps = steps_of(run)
     why = "" if steps else "No pictures were taken while this model was trained (the setting train.sample_every)."
-    told = [alarm.told for alarm in alarms(course) if alarm.kind in ("nan", "collapse", "discriminator")]
+    told = [
+        alarm.told.replace("see Pictures, and train", "train it anew")
+        for alarm in alarms(course)
+        if alarm.kind in ("nan", "collapse", "discriminator")
+    ]
     return {"steps": steps, "curve": _curve(course), "alarms": told, "why": why}
 
 

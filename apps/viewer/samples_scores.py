@@ -30,10 +30,18 @@ _STYLE = """<style>
 .scores thead { border-bottom: 1px solid #39434e; }
 .scores td { padding: .35rem .8rem; border-bottom: 1px solid #20262d; vertical-align: top; }
 .scores summary { cursor: pointer; } .scores details p { color: #9aa4b0; margin: .2rem 0 0; max-width: 32rem; }
+.scores details p { font-size: .82rem; }
 .scores .none, .scores small { color: #9aa4b0; } .scores td { font-variant-numeric: tabular-nums; }
 </style>"""
-_HEAD = ("Figure", "This model (95 % interval)", "Real against real", "A trivial generator", "Samples, real", "Seen by")
-_FLOOR = "Real against real: the same figure between images of two groups of patients. No generator should beat it."
+_HEAD = (
+    "Figure",
+    "This model (95 % interval)",
+    "Real against real",
+    "A trivial generator",
+    "Samples, real",
+    "Feature network",
+)
+_FLOOR = "Real against real: the same figure between images of two groups of patients. The best that can be hoped for."
 _NONE = (
     "There is no report of this generator in the folder. A report says how far its samples are from real images of"
     " patients it has not seen, beside what real images of other patients reach. In a terminal:"
@@ -96,8 +104,10 @@ def _value(tree: Any, why: Any) -> str:
 
 
 def _figure(value: float) -> str:
-    """Two decimals without a leading zero; three digits that count where it is small or large."""
-    return short(value) if 0.01 <= abs(value) < 100 or value == 0 else f"{value:.3g}"
+    """Two decimals without a leading zero; three digits where it is smaller, none behind the point above 100."""
+    if 0 < abs(value) < 0.01:
+        return f"{value:.3g}".replace("0.", ".", 1)
+    return short(value) if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _text(text: Any) -> str:

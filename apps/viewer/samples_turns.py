@@ -11,9 +11,8 @@ from starlette.responses import Response
 from apps.viewer.samples_auc import caution, verdict
 from apps.viewer.samples_desk import Offered
 from apps.viewer.samples_folder import Samples, taken
-from apps.viewer.samples_reading import RATINGS, Item, Reading
+from apps.viewer.samples_reading import RATINGS, Item, Reading, readers
 from apps.viewer.samples_routes import Bad, raw
-from medudl.metrics.intervals import short
 
 _SHOWN = 24  # mistaken images that are shown at the end
 
@@ -59,10 +58,16 @@ def _end(samples: Samples, reading: Reading) -> Response:
     ]  # fmt: skip
     about = {
         "place": n, "of": n, "told": [line for line in told if line], "auc": found.value, "low": found.low,
-        "high": found.high, "figure": f"{short(found.value)} ({short(found.low)} to {short(found.high)})",
+        "high": found.high, "others": _others(samples, reading),
         "mistaken": [item.kind for item in shown], "reader": reading.reader,
     }  # fmt: skip
     return raw(_pictures(samples, shown), about)
+
+
+def _others(samples: Samples, reading: Reading) -> list[str]:
+    """Readers who have come to the end too, each with his figure."""
+    return [f"{one.reader} {one.figure().text()}, n = {len(one.order)}" for one in readers(samples)
+            if one.done and one.reader != reading.reader]  # fmt: skip
 
 
 def _pictures(samples: Samples, items: list[Item]) -> Any:

@@ -39,7 +39,7 @@ def case_names(samples: Samples, private: bool) -> list[str]:
     numbers = {case: n for n, case in enumerate(sorted(set(found)), start=1)}
     named = []
     for row, case in enumerate(found):
-        shown = case if not private or PSEUDONYM.match(case) else f"training image {numbers[case]}"
+        shown = case if not private or PSEUDONYM.match(case) else f"training scan {numbers[case]}"
         slice_ = samples.text("nearest_slice", row)
         named.append(f"{shown}, slice {slice_}" if slice_ and case else shown if case else "")
     return named

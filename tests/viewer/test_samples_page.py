@@ -20,6 +20,7 @@ from apps.viewer.samples_find import generator_runs, generators, report_of, samp
 from apps.viewer.samples_folder import read_samples
 from apps.viewer.samples_make import out_of
 from apps.viewer.samples_making import Sampling
+from apps.viewer.samples_scores import _figure
 from apps.viewer.samples_words import table_of
 from medudl.config import validate_config
 
@@ -114,7 +115,7 @@ def test_the_table_says_who_copies_and_names_no_patient(made):
     table = table_of(read, private=True)
     assert table["counts"] == {"copy": 1, "close": 1, "own": 22} and table["checked"] and table["codes"] == LATENT
     first, third = table["samples"][0], table["samples"][2]
-    assert first["risk"] == "copy" and first["case"] == "training image 1, slice 0"
+    assert first["risk"] == "copy" and first["case"] == "training scan 1, slice 0"
     assert "more like this image than 95 % of held-out patients' images are like theirs" in first["told"][0]
     assert "likeness .990, limit .930" in first["told"][0] and "distance .100, limit .400" in first["told"][1]
     assert all("no more like this image" in line for line in third["told"])
@@ -160,7 +161,8 @@ def test_without_run_codes_or_held_out_images_the_page_says_why(folder, draw, se
 def test_the_scores_stand_beside_their_floor_under_the_verdict(made, draw):
     words = said(draw(made, view="scores"))
     assert words.index("Better than a Gaussian") < words.index("KID") and "✔" in words
-    assert "<b>.12</b> (.10 to .15)" in words and "<b>0.004</b> (-.01 to .02)" in words
+    assert "<b>.12</b> (.10 to .15)" in words and "<b>.004</b> (-.01 to .02)" in words
+    assert [_figure(value) for value in (0.0042, 0.5, 100.5, 1234.5)] == [".0042", ".50", "100", "1,234"]
     assert "Gaussian of the pixels" in words and "200, 80" in words and "lite0" in words
     assert "Kernel distance between features" in words and "nearly all the same" in words
     assert "too few images &lt;b&gt;" in words and "too few patients" in words, "what is not known says why, as text"

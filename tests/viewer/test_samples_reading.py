@@ -59,7 +59,7 @@ def test_before_the_end_an_answer_says_a_place_and_nothing_that_differs_by_kind(
         seen.add((len(answer.body), len(answer.headers), json.dumps(head)))
         answer = turn(do="answer", place=place, rating=3, seconds=1.5)
     assert len(seen) == 1, "size and headers are the same for every image"
-    assert about(answer)["figure"].startswith(".50") and not reading.began
+    assert about(answer)["auc"] == 0.5 and not reading.began
     assert sorted(item.kind for item in order) == ["real"] * 10 + ["synthetic"] * 10
     assert len({item.id for item in order}) == 20
 

@@ -50,8 +50,10 @@ export class Gallery {
     const bar = el("div", { class: "bar" }, this.filter,
       table.checked ? el("label", {}, el("span", {}, "Order"), this.order) : null,
       table.nearest ? el("label", {}, this.switch, "Show the nearest real image below each") : null);
-    const about = el("div", { class: "about" }, ...table.about.map((line) => el("p", { class: "quiet" }, line)));
-    this.root.replaceChildren(bar, this.warning, el("div", { class: "scroll" }, this.grid, this.more, this.state, about), this.opened.element);
+    const [first, ...rest] = table.about;
+    const told = el("p", { class: "told" }, el("strong", {}, first), " ", rest[0] ?? "");
+    const about = el("div", { class: "about" }, ...rest.slice(1).map((line) => el("p", { class: "quiet" }, line)));
+    this.root.replaceChildren(bar, told, this.warning, el("div", { class: "scroll" }, this.grid, this.more, this.state, about), this.opened.element);
     this.draw();
   }
 

@@ -14,7 +14,7 @@ export class Opened {
     this.title = el("h3", {});
     this.made = framed("Sample (synthetic)", "large");
     this.real = framed("", "large");
-    this.apart = framed("Sample minus real image: orange brighter, blue darker", "large");
+    this.apart = framed("Sample minus real image: dark the same, orange brighter, blue darker", "large");
     this.words = el("div", { class: "words" });
     const button = (word, title, act) => el("button", { type: "button", title, onclick: act }, word);
     const pair = table.nearest ? [this.real.figure, this.apart.figure] : [];

@@ -10,22 +10,24 @@ const KEYS = { 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, r: 2, s: 5 };
 export class Reading {
   constructor(parent) {
     this.root = el("div", { class: "explore samples reading", tabindex: -1 });
-    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.listen = (event) => this.key(event);
+    window.addEventListener("keydown", this.listen, true); // first of all: Streamlit has keys of its own, R among them
     parent.append(this.root);
     window.medudlReading = this; // for tests
   }
 
   update(data) {
     this.root.style.height = data.height;
-    if (data.id === this.id && data.key === this.key_ && this.place !== undefined) {
+    if (data.id === this.id && data.key === this.version && (this.place !== undefined || this.ended)) {
       return; // a test is under way: nothing may disturb it
     }
-    [this.id, this.key_] = [data.id, data.key];
+    [this.id, this.version] = [data.id, data.key];
     this.start(data);
   }
 
-  start({ trouble, choices, readers }) {
-    this.place = undefined;
+  start(data) {
+    const { trouble, choices, readers } = data;
+    Object.assign(this, { data, place: undefined, ended: false });
     this.state = el("p", { class: "problem", role: "alert" });
     if (trouble) {
       this.root.replaceChildren(el("p", { class: "state" }, trouble));
@@ -99,7 +101,7 @@ export class Reading {
   }
 
   key(event) {
-    if (this.place === undefined || this.ended || event.ctrlKey || event.metaKey || event.altKey || event.repeat) {
+    if (this.place === undefined || event.ctrlKey || event.metaKey || event.altKey || event.repeat) {
       return;
     }
     const name = event.key.toLowerCase();
@@ -111,7 +113,7 @@ export class Reading {
   }
 
   end(found) {
-    const { told, figure, mistaken, reader } = found.about;
+    const { told, mistaken, reader, of, others } = found.about;
     this.place = undefined;
     this.ended = true;
     const wrong = mistaken.map((kind, n) => {
@@ -119,13 +121,21 @@ export class Reading {
       paint(canvas, found, n);
       return el("figure", {}, canvas, el("figcaption", {}, kind === "real" ? "was real" : "was synthetic"));
     });
-    this.root.replaceChildren(el("div", { class: "before after" }, el("h3", {}, `${reader}: AUC ${figure}`), ...told.map((line) => el("p", {}, line)),
+    this.root.replaceChildren(el("div", { class: "before after" }, el("h3", {}, `${reader}: ${of} images`), ...told.map((line) => el("p", {}, line)),
       el("p", { class: "quiet" }, "AUC: how often a synthetic image got a more synthetic answer than a real one; .5 is chance, 1 tells all apart. In brackets the 95 % interval; it takes the images as independent."),
       wrong.length ? el("h4", {}, "Taken for the other kind") : "", el("div", { class: "wrong" }, ...wrong),
-      found.about.mistaken.length ? el("p", { class: "warning" }, "⚠ What was real here is a patient's image.") : ""));
+      mistaken.includes("real") ? el("p", { class: "warning" }, "⚠ What was real here is a patient's image.") : "",
+      others.length ? el("p", {}, `Other readers, AUC: ${others.join("; ")}.`) : "",
+      el("div", { class: "row" }, el("button", { type: "button", onclick: () => this.another(reader, of) }, "Another reader"))));
+  }
+
+  another(name, of) {
+    const readers = [...this.data.readers.filter((one) => one.name !== name), { name, done: of, of }];
+    this.start({ ...this.data, readers });
   }
 
   dispose() {
+    window.removeEventListener("keydown", this.listen, true);
     this.root.remove();
   }
 }

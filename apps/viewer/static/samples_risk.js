@@ -4,7 +4,7 @@
 export const RISKS = {
   copy: { symbol: "■", word: "Likely copy", colour: "#ff8c42", means: "more like a patient's image than held-out patients' images are, in pixels and in what it shows" },
   close: { symbol: "▲", word: "Close", colour: "#f0e442", means: "closer to a patient's image than usual in one of the two ways it was compared" },
-  own: { symbol: "●", word: "Own", colour: "#56b4e9", means: "no more like a patient's image than another patient's image is" },
+  own: { symbol: "●", word: "No close match", colour: "#56b4e9", means: "no more like a patient's image than another patient's image is" },
   "": { symbol: "○", word: "Not checked", colour: "#9aa4b0", means: "not compared with patients' images" },
 };
 const ORDER = Object.keys(RISKS);
