@@ -25,7 +25,7 @@ class WeightClipping(Trick):
     player: whose weights. limit: > 0, in the weights' own unit.
     """
 
-    def __init__(self, *, player: str = "critic", limit: Annotated[float, Field(gt=0)] = 0.01) -> None:
+    def __init__(self, *, player: str = "discriminator", limit: Annotated[float, Field(gt=0)] = 0.01) -> None:
         self.player = player
         self.limit = limit
 

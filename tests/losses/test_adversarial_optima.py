@@ -163,7 +163,7 @@ class Pair:
         torch.manual_seed(seed)
         critic = network()
         real, fake = self.points()
-        clipping = WeightClipping(limit=limit)
+        clipping = WeightClipping(player="critic", limit=limit)
         descend(
             critic,
             500,

@@ -49,7 +49,7 @@ def test_slips_are_named(entry: dict[str, object], message: str) -> None:
 
 def test_clipping_holds_after_the_step_and_for_its_player_only() -> None:
     critic, generator = nn.Linear(4, 4), nn.Linear(4, 4)
-    clipping = WeightClipping(limit=0.05)
+    clipping = WeightClipping(player="critic", limit=0.05)
     clipping.setup({"critic": critic, "generator": generator})
     optimiser = torch.optim.SGD(critic.parameters(), lr=10.0)
     critic(torch.ones(1, 4)).sum().backward()
