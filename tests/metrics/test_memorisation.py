@@ -106,12 +106,15 @@ def test_chest_films_in_disguise(real_data: Path) -> None:
     table = real_data / "chest_xray_split.csv"
     if not table.is_file():
         pytest.skip(f"no chest films: {table}")
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     folder = real_data / "chest_xray_224"
-    images = (Image.open(folder / row["path"]).convert("L").resize((64, 64), Image.Resampling.BOX) for row in rows)
-    films = np.stack([np.asarray(image, np.float64) / 255 for image in images])
+    films = []
+    for row in rows:
+        with Image.open(folder / row["path"]) as film:
+            films.append(np.asarray(film.convert("L").resize((64, 64), Image.Resampling.BOX), np.float64) / 255)
+    images = np.stack(films)
     train, patient = np.array([row["split"] == "train" for row in rows]), np.array([row["subject"] for row in rows])
-    _prove(films[train], films[~train], patient[~train], 200)
+    _prove(images[train], images[~train], patient[~train], 200)
 
 
 @pytest.mark.proof
@@ -154,23 +157,33 @@ def _phantoms(patients: int, each: int, seed: int, size: tuple[int, int] = (48, 
 @pytest.fixture(scope="module")
 def found() -> Copies:
     random = np.random.default_rng(0)
-    training, (held_out, patient) = _phantoms(60, 2, 1)[0], _phantoms(120, 2, 2)
+    training, (held_out, patient) = _phantoms(60, 2, 1)[0], _phantoms(60, 2, 2)
     samples = [disguise(training[i], random) for i in range(0, 40, 2) for disguise in DISGUISES.values()]
     return copies(np.stack(samples + list(_phantoms(40, 1, 3)[0])), training, held_out, patient)
 
 
-def test_disguises_are_flagged_and_new_patients_are_not(found: Copies) -> None:
+def test_disguises_are_flagged(found: Copies) -> None:
     disguised = 20 * len(DISGUISES)
     assert found.flag[:disguised].mean() > BAR
-    assert found.flag[disguised:].mean() <= MOST
     source = np.repeat(np.arange(0, 40, 2), len(DISGUISES))
     assert (found.index[:disguised] // 2 == source // 2).mean() > BAR
     assert (
         found.risk[:disguised].min() > found.risk[disguised:].mean() and 0 <= found.risk.min() <= found.risk.max() < 1
     )
     assert found.flagged.value == pytest.approx(found.flag.mean()) and found.training == 120
-    assert found.held_out_flagged.value <= MOST and found.held_out_flagged.n == 120
-    assert found.rule == "quantile of 120 held-out patients"
+    assert found.held_out_flagged.value <= MOST and found.held_out_flagged.n == 60
+    assert found.rule == "quantile of 60 held-out patients"
+
+
+def test_new_patients_are_not_flagged() -> None:
+    near, passed = PictureLikeness(_phantoms(60, 2, 1, (24, 20))[0]), []
+    for seed in range(10, 30):
+        held_out, patient = _phantoms(60, 2, seed, (24, 20))
+        fresh = near.nearest(_phantoms(60, 2, 100 + seed, (24, 20))[0])
+        passed.append((fresh.stands_out > threshold(near.nearest(held_out).stands_out, patient, 0.02)[0]).mean())
+    print(f"new patients' images flagged: {np.mean(passed):.4f}, promised .02; 20 draws of 60 and 60 patients")
+    assert np.mean(passed) <= 0.02 + 3 * np.std(passed) / math.sqrt(len(passed))
+    assert np.mean(passed) <= MOST
 
 
 def test_the_share_of_close_samples_is_a_half_for_new_images() -> None:
