@@ -103,8 +103,8 @@ class Reference(nn.Module):
         code, condition = (*given, *named.values(), None, None)[:2]
         if code.ndim > 2:
             raise UserError(
-                f"tricks: virtual_batch_norm: {self.owner} is given images, and patients' images may not lie among its"
-                " weights; leave it out of the trick's players"
+                f"tricks: virtual_batch_norm: {self.owner} is given images before a turn as discriminator, and patients'"
+                " images may not lie among its weights; leave it out of the trick's players"
             )
         for name, first in zip(_KEPT, (code, condition), strict=True):
             if first is not None:
@@ -179,8 +179,8 @@ class VirtualBatchNormalisation(nn.Module):
 def _check_may_lack(reference: Reference, training: bool) -> None:
     if training:
         raise UserError(
-            f"tricks: virtual_batch_norm: {reference.owner} is trained before it has a reference batch; it must be a"
-            " discriminator, or a generator whose network is called as a whole"
+            f"tricks: virtual_batch_norm: {reference.owner} is not called as a whole, so that its first batch was not"
+            " met; leave it out of the trick's players"
         )
     if reference.loaded:
         raise UserError(
