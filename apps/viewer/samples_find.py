@@ -34,8 +34,13 @@ def sample_folders(catalogue: Catalogue) -> list[SamplesFolder]:
     """Folders with a samples.json, each with the run that its file names."""
     runs = {run.path.resolve(): run for run in catalogue.runs()}
     found = catalogue.look()
-    inner = [path / INNER for path in found.runs if (path / INNER / "samples.json").is_file()]
+    inner = sorted(file.parent for path in found.runs for file in path.glob(f"{INNER}*/samples.json"))
     return [_folder(catalogue, path, runs) for path in (*found.samples, *inner)]
+
+
+def id_of(path: Path) -> str:
+    """The name of a folder of samples in an address."""
+    return identify("samples", str(path.resolve()))
 
 
 def generator_runs(catalogue: Catalogue) -> list[RunFolder]:
@@ -84,7 +89,7 @@ def _defines(name: str, verb: str, classes: dict[str, ast.ClassDef]) -> bool:
 def _folder(catalogue: Catalogue, path: Path, runs: dict[Path, RunFolder]) -> SamplesFolder:
     below = path.relative_to(catalogue.folder).as_posix()
     name = below if below != "." else catalogue.folder.resolve().name
-    id = identify("samples", str(path.resolve()))
+    id = id_of(path)
     try:
         meta = read_meta(path)
     except UserError as error:

@@ -49,6 +49,19 @@ class Samples:
         return int(self.pictures.shape[0])
 
     @property
+    def aspect(self) -> float:
+        """A pixel's height over its width."""
+        told = self.meta.get("picture_aspect")
+        usable = isinstance(told, (int, float)) and not isinstance(told, bool) and 0.05 <= told <= 20
+        return float(told) if usable else 1.0
+
+    @property
+    def ratio(self) -> float:
+        """Width over height, as a picture is to be shown."""
+        height, width = self.pictures.shape[1:]
+        return float(width / (height * self.aspect))
+
+    @property
     def checked(self) -> bool:
         """Whether they were compared with patients' images."""
         return self.nearest is not None and any(self.text("risk", row) in RISKS for row in range(self.n))

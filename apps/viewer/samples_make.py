@@ -10,7 +10,7 @@ from apps.viewer.catalogue import Catalogue, RunFolder
 from apps.viewer.explore_making import Status
 from apps.viewer.house import house
 from apps.viewer.lookup import inside
-from apps.viewer.samples_find import INNER
+from apps.viewer.samples_find import INNER, id_of
 from apps.viewer.samples_making import Sampling
 from apps.viewer.theme import quiet
 from apps.viewer.words import faceless, sentence
@@ -44,19 +44,30 @@ def make(catalogue: Catalogue, run: RunFolder) -> None:
 
 
 def out_of(catalogue: Catalogue, run: RunFolder) -> Path:
-    """Where the samples of a run go: beside it, or inside where what lies beside it is not in the opened folder."""
+    """Where the samples of a run go: beside it, or inside where what lies beside it is not in the opened folder.
+
+    Never where samples lie already: readers may have judged them.
+    """
     parent = run.path.parent
-    return parent / f"{run.path.name}-samples" if inside(parent, catalogue.folder.resolve()) else run.path / INNER
+    first = parent / f"{run.path.name}-samples" if inside(parent, catalogue.folder.resolve()) else run.path / INNER
+    names = (first.with_name(f"{first.name}{number}") for number in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(path for path in names if not path.exists())
 
 
 def _start(job: Sampling, n: int) -> None:
     try:
-        job.start(n, 0)
+        job.start(n, _seed(job.out))
     except (UserError, OSError) as error:
         told = isinstance(error, UserError)
         st.error(str(error) if told else "The samples could not be started on this computer.")
         return
     st.rerun()
+
+
+def _seed(out: Path) -> int:
+    """Another one for each folder of samples: the same seed would draw the same images again."""
+    number = out.name.rpartition("-")[2]
+    return int(number) - 1 if number.isdigit() else 0
 
 
 def _failure(status: Status) -> str:
@@ -70,6 +81,8 @@ def _failure(status: Status) -> str:
 def _watch(job: Sampling) -> None:
     status = job.status()
     if status.state != "running":
+        if status.state == "done":
+            st.query_params.from_dict({"of": id_of(job.out)})
         st.rerun()
     _, middle, _ = st.columns([1, 3, 1])
     with middle:

@@ -19,7 +19,7 @@ def table_of(samples: Samples, private: bool) -> dict[str, Any]:
     cases = case_names(samples, private)
     alpha = _alpha(samples)
     return {
-        "key": samples.key, "n": samples.n, "picture": list(samples.pictures.shape[1:]),
+        "key": samples.key, "n": samples.n, "ratio": samples.ratio,
         "nearest": samples.nearest is not None, "checked": samples.checked,
         "counts": {risk: sum(samples.risk(row) == risk for row in range(samples.n)) for risk in RISKS},
         "codes": 0 if samples.codes is None else int(samples.codes.shape[1]),

@@ -208,6 +208,29 @@ def test_a_generator_without_samples_offers_a_button_and_its_end_is_told(folder,
     assert "It ended early" in words and "no training scans" in words and "/a/b.csv" not in words
 
 
+def test_samples_are_never_written_over_and_others_have_another_seed(folder, draw):
+    catalogue = Catalogue(folder)
+    (run,) = catalogue.runs()
+    assert out_of(catalogue, run).name == "run-samples" and samples_make._seed(out_of(catalogue, run)) == 0
+    shutil.copytree(folder / "samples", folder / "run-samples")
+    assert out_of(catalogue, run).name == "run-samples-2" and samples_make._seed(out_of(catalogue, run)) == 1
+    alone = Catalogue(folder / "run")
+    inner = out_of(alone, alone.runs()[0])
+    assert inner == folder / "run" / "made"
+    for name in ("made", "made-2"):
+        shutil.copytree(folder / "samples", folder / "run" / name)
+    assert out_of(alone, alone.runs()[0]).name == "made-3"
+    assert [one.path.name for one in sample_folders(alone)] == ["made", "made-2"]
+
+
+def test_pictures_keep_the_shape_that_their_pixels_have(folder):
+    path = folder / "samples" / "samples.json"
+    about = json.loads(path.read_text())
+    for aspect, ratio in ((2.0, 0.5), ("x", 1.0), (float("inf"), 1.0), (None, 1.0)):
+        path.write_text(json.dumps({**about, "picture_aspect": aspect}))
+        assert table_of(read_samples(folder / "samples"), private=True)["ratio"] == ratio
+
+
 def test_while_samples_are_made_the_page_says_how_far(folder, draw, monkeypatch):
     shutil.rmtree(folder / "samples")
     asked: list[list[str]] = []

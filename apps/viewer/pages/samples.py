@@ -134,4 +134,4 @@ def _test(read: Samples) -> dict[str, object]:
     longest = most(read)
     choices = [n for n in CHOICES if n <= longest] or [longest]
     begun = [{"name": one.reader, "done": len(one.answers), "of": len(one.order)} for one in readers(read)]
-    return {"trouble": shortage(read), "choices": choices, "readers": begun}
+    return {"ratio": read.ratio, "trouble": shortage(read), "choices": choices, "readers": begun}

@@ -37,7 +37,7 @@ export class Gallery {
 
   build(table) {
     Object.assign(this, { table, risk: "all", sort: table.checked ? "risk" : "made", near: false, many: AT_ONCE });
-    this.root.style.setProperty("--ratio", table.picture[1] / table.picture[0]);
+    this.root.style.setProperty("--ratio", table.ratio);
     this.filter = el("span", { class: "tools", role: "group", "aria-label": "Which samples" }, ...this.lights());
     this.order = el("select", { "aria-label": "Order", onchange: () => this.turn({ sort: this.order.value }) },
       el("option", { value: "risk", selected: table.checked }, "riskiest first"), el("option", { value: "made", selected: !table.checked }, "as they were made"));

@@ -28,6 +28,7 @@ export class Reading {
   start(data) {
     const { trouble, choices, readers } = data;
     Object.assign(this, { data, place: undefined, ended: false });
+    this.root.style.setProperty("--ratio", data.ratio);
     this.state = el("p", { class: "problem", role: "alert" });
     if (trouble) {
       this.root.replaceChildren(el("p", { class: "state" }, trouble));

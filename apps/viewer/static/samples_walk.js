@@ -38,8 +38,8 @@ export class Walking {
   }
 
   async build() {
-    const { picture, n } = this.table;
-    this.root.style.setProperty("--ratio", picture[1] / picture[0]);
+    const { ratio, n } = this.table;
+    this.root.style.setProperty("--ratio", ratio);
     this.state = el("p", { class: "quiet", "aria-live": "polite" });
     const fail = (error) => say(this.state, error.message);
     const ask = (what) => (query) => askPictures(this.id, what, { ...query, key: this.key });
