@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -142,7 +143,9 @@ class TorchScriptFeatures(FileFeatures):
     def __init__(self, path: Path | str) -> None:
         super().__init__(path, "a TorchScript network")
         try:
-            self.network = torch.jit.load(str(self.path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # torch's of its own format: people have such files
+                self.network = torch.jit.load(str(self.path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
         except RuntimeError:
             raise UserError(
                 f"features: {self.path.name} is no TorchScript; save it by torch.jit.trace(network, image).save(path)"

@@ -119,9 +119,9 @@ def test_chest_films_in_disguise(real_data: Path) -> None:
 
 @pytest.mark.proof
 def test_mr_slices_in_disguise(real_data: Path) -> None:
-    """Five slices, four apart, of T1 crops around the hippocampus: 50 patients trained on, 50 held out.
+    """Five slices, four apart, of T1 crops around the hippocampus: half of the patients trained on, half held out.
 
-    The 25 patients of a half are too few for a quantile, so the normal rule is on trial, and slices of one patient
+    The 24 patients of a half are too few for a quantile, so the normal rule is on trial, and slices of one patient
     resemble each other.
     """
     import nibabel
