@@ -147,6 +147,16 @@ def embed(
     return task.embed(run, input, out, split=split, by=by, device=device, seed=seed, progress=progress)
 
 
+def sample(
+    run: str | Path, n: int, out: str | Path, *, seed: int = 0, features: str | Path | None = None,
+    device: str = "auto", progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """New images that a run draws, each beside the training image nearest to it. Returns samples.csv."""
+    from medudl.tasks import sample as task
+
+    return task.sample(run, n, out, seed=seed, features=features, device=device, progress=progress)
+
+
 def classify(
     run: str | Path, input: str | Path, out: str | Path, *, split: str | None = None, device: str = "auto",
     progress: bool = True,
@@ -159,15 +169,32 @@ def classify(
 
 def evaluate(
     run: str | Path, cohort: str | Path | None = None, *, split: str = "test", out: str | Path,
-    device: str = "auto", progress: bool = True,
+    device: str = "auto", generator: bool = False, samples: int | None = None, features: str | Path | None = None,
+    classifier: str | Path | None = None, progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """report.json and report.html: the model beside trivial baselines, with intervals and a verdict."""
+    """report.json and report.html: the model beside trivial baselines, with intervals and a verdict.
+
+    generator: report on the samples of a run that has anomaly maps or classes too; of one that can do nothing else,
+    always. samples, features, classifier belong to that report, see `medudl.report.generator`.
+    """
     from medudl.methods import method_class
     from medudl.report import evaluate as report
     from medudl.report.classification import evaluate_classifier
     from medudl.tasks.folds import runs_of
 
-    if method_class(runs_of(run)[0].config.method["name"]).supervised:
+    cls = method_class(runs_of(run)[0].config.method["name"])
+    if generator or (hasattr(cls, "sample") and not hasattr(cls, "anomaly") and not cls.supervised):
+        from medudl.report.generator import evaluate_generator
+        from medudl.training.course import read_log
+
+        log = Path(run) / "log.jsonl"
+        return evaluate_generator(
+            run, cohort, split=split, out=out, samples=samples, features=features, classifier=classifier,
+            log=read_log(log) if log.is_file() else (), device=device, progress=progress,
+        )  # fmt: skip
+    if samples is not None or features is not None or classifier is not None:
+        raise UserError("--samples, --features and --classifier go with the report on a generator; add --generator")
+    if cls.supervised:
         return evaluate_classifier(run, cohort, split=split, out=out, device=device, progress=progress)
     return report.evaluate(run, cohort, split=split, out=out, device=device, progress=progress)
 

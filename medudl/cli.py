@@ -29,6 +29,12 @@ UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 Out = Annotated[Path, typer.Option("-o", "--out", help="Where to write.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `medudl train` writes it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="What images are compared by: pixels, efficientnet_lite0, a TorchScript or ONNX file, or a run with codes."
+    ),
+]
 Unit = Literal["slice", "scan"]
 
 
@@ -132,6 +138,25 @@ def embed(
 
 
 @app.command()
+def sample(
+    run: RunFolder,
+    out: Out,
+    count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    features: Features = None,
+    device: Device = "auto",
+) -> None:
+    """Draw new images; beside each the training image nearest to it, and whether it is a copy."""
+    from medudl import api
+
+    table = api.sample(run, count, out, seed=seed, features=features, device=device)
+    told = ""
+    if "flagged" in table:
+        told = f", {int(table['flagged'].sum())} of them closer to a training image than other patients are"
+    typer.echo(f"{len(table):,} samples in {out}{told}; look at {out / 'grid.png'}, or: medudl view {out.parent}")
+
+
+@app.command()
 def classify(
     run: RunFolder,
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="cohort.csv, a folder, or one file.")],
@@ -153,6 +178,12 @@ def evaluate(
     cohort: Annotated[Path | None, typer.Option(help="Default: the cohort that the run was trained from.")] = None,
     split: Annotated[str, typer.Option(help="The split to evaluate on.")] = "test",
     device: Device = "auto",
+    generator: Annotated[
+        bool, typer.Option("--generator", help="Report on what RUN draws, also where it has anomaly maps.")
+    ] = False,
+    samples: Annotated[int | None, typer.Option(help="Of a generator: how many to draw.")] = None,
+    features: Features = None,
+    classifier: Annotated[Path | None, typer.Option(help="Of a generator: a classifier's run, for its score.")] = None,
     label_curve: Annotated[
         bool, typer.Option("--label-curve", help="What RUN is worth to a classifier: from scratch against from it.")
     ] = False,
@@ -171,7 +202,10 @@ def evaluate(
         return
     if against or set_:
         raise UserError("--against and --set go with --label-curve; a report takes one run as it was trained")
-    result = api.evaluate(run, cohort, split=split, out=out, device=device)
+    result = api.evaluate(
+        run, cohort, split=split, out=out, device=device, generator=generator, samples=samples, features=features,
+        classifier=classifier,
+    )  # fmt: skip
     typer.echo(f"Report: {out / 'report.html'}")
     typer.echo(str(result["verdict"]))
 

@@ -95,8 +95,8 @@ def _about(path: Path) -> dict[str, Any]:
 def drafted(out: str | Path, index: str = INDEX, what: str = "an embedding") -> Iterator[Folder]:
     """A folder that appears at `out` when the block ends well, and never otherwise.
 
-    An embedding (a folder with the file `index`, called `what`) that lies there is replaced in the end. Raises UserError
-    before anything is written where `out` holds something else.
+    An embedding (a folder with the file `index`, called `what`) that lies there is replaced in the end.
+    Raises UserError before anything is written where `out` holds something else.
     """
     out = Path(out)
     checked(out, index, what)
