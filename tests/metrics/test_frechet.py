@@ -184,3 +184,12 @@ def test_fewer_than_five_patients_have_no_interval() -> None:
     x = _gaussian(12, 3, 0)
     estimate = frechet.frechet_estimate(x, x + 1, np.arange(12) % 4, np.arange(12))
     assert estimate.value == pytest.approx(3) and math.isnan(estimate.low) and estimate.n == 4
+
+
+def test_intervals_and_floors_hold_under_large_means() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(20, 64)), random.normal(size=(25, 64)) + 0.2
+    here, far = (frechet.frechet_estimate(x + mean, y + mean, repeats=20) for mean in (0.0, 3e7))
+    assert (far.value, far.low, far.high) == pytest.approx((here.value, here.low, here.high), rel=1e-6)
+    floors = [frechet.frechet_floor(x + mean, None, 10, 20).mean for mean in (0.0, 3e7)]
+    assert floors[1] == pytest.approx(floors[0], rel=1e-6)

@@ -115,3 +115,14 @@ def test_what_is_no_image_is_refused(bad: np.ndarray) -> None:
         high_frequency_share(np.ones((3, 8, 8)))
     with pytest.raises(UserError, match="too small"):
         checkerboard(_noise(5, (8, 8)))
+
+
+@pytest.mark.parametrize("size", [(12, 16), (13, 15), (12, 15)])
+def test_the_half_plane_stands_for_the_whole_one(size: tuple[int, int]) -> None:
+    images = _noise(6, size)
+    power = np.abs(np.fft.fft2(images - images.mean((1, 2), keepdims=True))) ** 2 / (size[0] * size[1])
+    radius = np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1]))
+    share = power[:, radius > 0.25].sum(1) / power.sum((1, 2))
+    assert high_frequency_share(images).value == pytest.approx(share.mean(), rel=1e-10)
+    every = (radius > 0) & (radius <= 0.5)
+    assert radial_power(images, 1)[1][:, 0] == pytest.approx(power[:, every].mean(1), rel=1e-10)
