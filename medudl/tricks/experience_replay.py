@@ -61,7 +61,7 @@ class Pool:
         """Put some of the new items (B, ...) in, and give (B, ...): new ones, and what left the pool for them."""
         for name, item in items.items():
             kept = self.kept.get(name)
-            self.kept[name] = item.new_empty(self.size, *item.shape[1:]) if kept is None else kept.to(item.device)
+            self.kept[name] = item.new_zeros(self.size, *item.shape[1:]) if kept is None else kept.to(item.device)
         first = min(len(next(iter(items.values()))), self.size - self.count)
         for name, item in items.items():
             self.kept[name][self.count : self.count + first] = item[:first]
