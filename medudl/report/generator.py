@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from medudl.data.cohort import Cohort
+from medudl.metrics.collapse import collapse
 from medudl.report.generator_classes import Judge, class_figure
 from medudl.report.generator_copies import copies_figures, memory_of, picture_grid
 from medudl.report.generator_figures import REPEATS, feature_figures
@@ -56,7 +59,7 @@ def evaluate_generator(
     ]  # fmt: skip
     tree = {
         **_about(restored, real, sets, split), "features": [network.name for network in chosen.networks],
-        "figures": figures, **closing(sets, first), "collapse": None, "spectra": spectra,
+        "figures": figures, **closing(sets, first), "collapse": _collapse(sets, first), "spectra": spectra,
         "notes": list(dict.fromkeys([*chosen.notes, _BY_PIXELS, *_left_out(real), *sets.notes, *memory.notes])),
     }  # fmt: skip
     folder.text("report.json", json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -72,6 +75,18 @@ def _about(restored: Restored, real: Real, sets: Sets, split: str) -> dict[str, 
         "held_out": real.held_out.counts(), "seed": SEED,
         "intervals": {"level": 0.95, "unit": "patient", "subsamples": REPEATS},
     }  # fmt: skip
+
+
+def _collapse(sets: Sets, network: str) -> dict[str, Any] | None:
+    """Whether samples differ from one another as held-out images do; None with a single held-out image."""
+    real = sets.held_out
+    if len(real) < 2:
+        return None
+    found = asdict(collapse(sets.samples.features[network], real.features[network], SEED, real.patients))
+    known = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in found.items()
+    }
+    return {**known, "sentence": f"{found['sentence'][:1].upper()}{found['sentence'][1:]}.", "features": network}
 
 
 def _left_out(real: Real) -> list[str]:
