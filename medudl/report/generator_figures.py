@@ -92,7 +92,7 @@ def figure(
     }  # fmt: skip
 
 
-def words(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits that count: .0123, 12.3, 12300, -.5."""
     if value == 0:
         return "0"

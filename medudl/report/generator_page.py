@@ -15,7 +15,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from medudl.report import generator_plots as plots
-from medudl.report.generator_figures import KINDS, words
+from medudl.report.generator_figures import KINDS, three_digits
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}
@@ -83,11 +83,7 @@ def _figures(tree: Mapping[str, Any]) -> str:
 
 def _copies(tree: Mapping[str, Any]) -> str:
     rows = [row for row in tree["figures"] if row["name"] == "copies"]
-    body = "".join(
-        f"<tr><td>By {escape(row['features'])}</td><td>{_value(row, row)}</td><td>{_value(row['floor'], row)}</td>"
-        f"<td>{_value(row['baseline'], row)}</td></tr>"
-        for row in rows
-    )
+    body = "".join(f"<tr><td>By {escape(row['features'])}</td>{_cells(row)}</tr>" for row in rows)
     head = "<tr><th></th><th>Samples</th><th>Held-out images</th><th>Training images themselves</th></tr>"
     words = (
         f"{rows[0]['definition']} Held-out images show what is found by chance; the training images in the place of \
@@ -103,11 +99,7 @@ def _others(tree: Mapping[str, Any]) -> str:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     head = "<tr><th></th><th>Samples</th><th>Real images</th><th>Trivial generator</th><th>Better</th></tr>"
-    body = "".join(
-        f"<tr><td>{KINDS[row['name']].title}</td><td>{_value(row, row)}</td><td>{_value(row['floor'], row)}</td>"
-        f"<td>{_value(row['baseline'], row)}</td><td>{row['better']}</td></tr>"
-        for row in rows
-    )
+    body = "".join(f"<tr><td>{KINDS[row['name']].title}</td>{_cells(row)}<td>{row['better']}</td></tr>" for row in rows)
     words = "".join(f"<dt>{KINDS[row['name']].title}</dt><dd>{escape(row['definition'])}</dd>" for row in rows)
     asides = "".join(
         f"<li>{KINDS[row['name']].title}: {escape(row['floor_why'])}</li>" for row in rows if row["floor_why"]
@@ -116,14 +108,19 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"<table>{head}{body}</table>{said}<details><summary>What these are</summary><dl>{words}</dl></details>"
 
 
-def _value(found: Mapping[str, Any] | None, row: Mapping[str, Any]) -> str:
-    if found is None:
-        return ""
-    if found["value"] is None:
-        return f"<span class='small'>{escape(row['why_not'] or 'not available')}</span>"
-    text = words(found["value"])
+def _cells(row: Mapping[str, Any]) -> str:
+    """The samples' figure, the real images', the trivial generator's; or why there is none, across all three."""
+    if row["value"] is None:
+        return f"<td colspan='3' class='small'>{escape(row['why_not'])}</td>"
+    return "".join(f"<td>{_value(found)}</td>" for found in (row, row["floor"], row["baseline"]))
+
+
+def _value(found: Mapping[str, Any] | None) -> str:
+    if found is None or found["value"] is None:
+        return "not available"
+    text = three_digits(found["value"])
     if found.get("low") is not None:
-        text += f" <span class='span'>({words(found['low'])} to {words(found['high'])})</span>"
+        text += f" <span class='span'>({three_digits(found['low'])} to {three_digits(found['high'])})</span>"
     return text
 
 

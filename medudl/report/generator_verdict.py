@@ -7,7 +7,7 @@ from typing import Any
 from medudl.errors import UserError
 from medudl.metrics.intervals import Estimate
 from medudl.metrics.kernel_difference import kernel_difference
-from medudl.report.generator_figures import REPEATS, words
+from medudl.report.generator_figures import REPEATS, three_digits
 from medudl.report.generator_sets import Sets
 from medudl.report.trivial_generator import NAME as TRIVIAL
 from medudl.report.verdict import FEWEST
@@ -39,5 +39,5 @@ def closing(sets: Sets, network: str) -> dict[str, Any]:
 
 
 def _words(found: Estimate) -> str:
-    value, low, high = (("+" if x > 0 else "") + words(x) for x in (found.value, found.low, found.high))
+    value, low, high = (("+" if x > 0 else "") + three_digits(x) for x in (found.value, found.low, found.high))
     return f"{value}, 95 % interval {low} to {high}, below 0 is better"

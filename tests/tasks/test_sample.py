@@ -1,4 +1,4 @@
-"""Sample on tiny runs: the files of the contract, copies that are seen, scans that are gone, and nothing half-written."""
+"""Sample on tiny runs: the files of the contract, copies that are seen, scans that are gone, nothing half-written."""
 
 from __future__ import annotations
 
