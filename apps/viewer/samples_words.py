@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from apps.viewer.samples_folder import RISKS, Samples
+from apps.viewer.verdicts import items
 from apps.viewer.words import PSEUDONYM, count
 from medudl.metrics.intervals import short
 
@@ -58,8 +59,8 @@ def about(samples: Samples) -> list[str]:
     elif not samples.checked:
         why = next((str(each["why"]) for each in (compared, meta) if isinstance(each, dict) and each.get("why")), "")
         lines.append(f"Whether they copy a patient was not checked. {why}".strip())
-    notes = meta.get("notes")
-    return lines + [str(note) for note in notes if isinstance(note, str)] if isinstance(notes, list) else lines
+    notes = [note for note in items(meta.get("notes")) if isinstance(note, str)]
+    return lines + [note for note in notes if not any(note in line for line in lines)]
 
 
 def told(samples: Samples, row: int, alpha: float) -> list[str]:
