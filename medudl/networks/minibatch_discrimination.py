@@ -40,7 +40,7 @@ class MinibatchDiscriminationLayer(nn.Module):
 class MinibatchHead(nn.Module):
     """A discriminator's last layer on features f and their closeness o side by side: head([f, o]).
 
-    `head` is linear in f, so what it would make of o is added: head(f) + W o, W (`closeness`) without a bias. Where
+    `head` is linear in f, so what it would make of o is added: head(f) + W o, W being `closeness`. Where
     the head gives patches, each of an image's gets the same. It begins as `head` alone, with W = 0.
 
     inputs: A of the layer above. pooled: f of the layer is the features' mean over space, else all of them.
@@ -50,12 +50,11 @@ class MinibatchHead(nn.Module):
         super().__init__()
         self.head, self.pooled = head, pooled
         self.layer = MinibatchDiscriminationLayer(inputs, kernels, size)
-        self.closeness = nn.Linear(kernels, 1, bias=False)
-        nn.init.zeros_(self.closeness.weight)
+        self.closeness = nn.Parameter(torch.zeros(kernels))  # no layer: a spectral norm would divide by 0
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, K) or (B, K, *s) -> what `head` gives: (B,), (B, 1) or (B, 1, *s)."""
         logits: Tensor = self.head(features)
         flat = features.flatten(2).mean(dim=2) if self.pooled and features.ndim > 2 else features.flatten(1)
-        told: Tensor = self.closeness(self.layer(flat))  # (B, 1)
+        told: Tensor = (self.layer(flat) * self.closeness).sum(dim=1)  # (B,), in float32 too
         return logits + told.view(-1, *[1] * (logits.ndim - 1))

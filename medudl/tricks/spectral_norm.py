@@ -22,7 +22,6 @@ class SpectralNorm(Trick):
     sigma is followed by `iterations` rounds of power iteration at each training pass, so it lags while weights move.
     Dense layers are then 1-Lipschitz. A convolution is sqrt(m)-Lipschitz, where an input voxel is part of m outputs at
     most: m = ceil(kernel / stride)^dims, 4 for 4 x 4 kernels of stride 2. Batch norm between them undoes the bound.
-    Layers normalised by another trick, later in the config, are their own weights' business.
     """
 
     def __init__(
@@ -41,6 +40,11 @@ class SpectralNorm(Trick):
                 raise UserError(
                     f"tricks: spectral_norm divides the weights of convolutions and dense layers, and {name} has"
                     " none; leave it out of its players"
+                )
+            if not all(layer.weight.any() for layer in layers):
+                raise UserError(
+                    f"tricks: spectral_norm divides weights by their largest singular value, and a layer of {name} begins"
+                    " with weights of 0; leave it out of its players"
                 )
             for layer in layers:
                 spectral_norm(layer, n_power_iterations=self.iterations)

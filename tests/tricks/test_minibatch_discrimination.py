@@ -75,10 +75,10 @@ def test_the_head_takes_features_and_closeness_side_by_side(
     own = MinibatchHead(head, 5, kernels=4, size=3, pooled=len(shape) > 2)
     f = torch.randn(shape)
     assert torch.equal(own(f), head(f)), "it does not begin as the head alone"
-    nn.init.normal_(own.closeness.weight)
+    nn.init.normal_(own.closeness)
     o = own.layer(f.flatten(2).mean(2) if len(shape) > 2 else f)
     side_by_side = torch.cat([f, o.view(6, 4, *[1] * (f.ndim - 2)).expand(-1, -1, *f.shape[2:])], dim=1)
-    w = own.closeness.weight
+    w = own.closeness[None].detach()
     if isinstance(head, nn.Linear):
         wanted = F.linear(side_by_side, torch.cat([head.weight, w], dim=1), head.bias)
     else:
@@ -97,7 +97,7 @@ def test_in_a_gan(shape: tuple[int, ...]) -> None:
     image = torch.rand(5, *shape)
     alone: Tensor = discriminator(image)
     assert alone.shape == (5,)
-    nn.init.ones_(discriminator.head.closeness.weight)
+    nn.init.ones_(discriminator.head.closeness)
     told = discriminator(image) - alone
     assert (told > 0).all() and (discriminator(image[:1].expand(5, *shape)) - alone[0]).mean() > told.mean()
 

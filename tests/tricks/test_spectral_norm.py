@@ -116,5 +116,9 @@ def test_a_gans_state_goes_on_bit_by_bit(shape: tuple[int, ...]) -> None:
 def test_refused_with_the_reason() -> None:
     with pytest.raises(UserError, match="spectral_norm divides the weights of convolutions .* and a has none"):
         SpectralNorm(players=["a"]).build({"a": nn.Sequential(nn.ReLU(), nn.BatchNorm2d(2))})
+    nothing = nn.Linear(2, 1)
+    nn.init.zeros_(nothing.weight)
+    with pytest.raises(UserError, match="a layer of a begins with weights of 0"):
+        SpectralNorm(players=["a"]).build({"a": nn.Sequential(nn.Linear(2, 2), nothing)})
     with pytest.raises(UserError, match="spectral_norm changes player discriminator, which this method lacks"):
         SpectralNorm().build({"critic": critic(2)})
