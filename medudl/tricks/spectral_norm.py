@@ -43,8 +43,8 @@ class SpectralNorm(Trick):
                 )
             if not all(layer.weight.any() for layer in layers):
                 raise UserError(
-                    f"tricks: spectral_norm divides weights by their largest singular value, and a layer of {name} begins"
-                    " with weights of 0; leave it out of its players"
+                    f"tricks: spectral_norm divides weights by their largest singular value, and a layer of {name}"
+                    " begins with weights of 0; leave it out of its players"
                 )
             for layer in layers:
                 spectral_norm(layer, n_power_iterations=self.iterations)
