@@ -13,6 +13,8 @@ from medudl.config import nearest
 from medudl.errors import UserError
 from medudl.tricks.adversarial import AdversarialTrick, Duel, Weights
 
+_GOLDEN = (5**0.5 - 1) / 2
+
 
 class ImageReplay(AdversarialTrick):
     """Image replay (Shrivastava et al. 2017): past generations among the generated images of the discriminator's turn.
@@ -86,8 +88,8 @@ class PlayerReplay(AdversarialTrick):
     """Replay of past players (Chintala et al. 2016, How to train a GAN): at times a player meets a past opponent.
 
     A copy of each player is kept after every `every` of its updates, the last `keep` of them. Of every `every` turns
-    that a player has against an opponent, the first `steps` are against one of the opponent's copies, from the oldest
-    place on, another one each time. Counts alone decide, so every rank does the same.
+    that a player has against an opponent, the first `steps` are against one of the opponent's copies, old and new ones
+    as often. Counts alone decide, so every rank does the same.
 
     players: whose past is kept, none named for all. where: copies lie on the `device`, or on the `cpu` to save its
     memory. Copies hold buffers too (running statistics), and a turn against a copy never changes it.
@@ -140,8 +142,11 @@ class PlayerReplay(AdversarialTrick):
         kept = self.copies.get(player)
         if not kept or turn >= self.steps:
             return None
+        # Multiples of the golden ratio scatter evenly. One after another would meet the same distance back each time,
+        # which is a delay and no memory.
+        chosen = kept[int(len(kept) * (cycle * _GOLDEN % 1))]
         # Cloned, since layers write into the buffers they are given, and the copy is to stay what it was.
-        return {name: t.to(self._device(player), copy=True) for name, t in kept[cycle % len(kept)].items()}
+        return {name: tensor.to(self._device(player), copy=True) for name, tensor in chosen.items()}
 
     def state(self) -> dict[str, object]:
         """Copies and counts."""
