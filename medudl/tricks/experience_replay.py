@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -12,8 +13,6 @@ from torch import Tensor, nn
 from medudl.config import nearest
 from medudl.errors import UserError
 from medudl.tricks.adversarial import AdversarialTrick, Duel, Weights
-
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 class ImageReplay(AdversarialTrick):
@@ -142,9 +141,8 @@ class PlayerReplay(AdversarialTrick):
         kept = self.copies.get(player)
         if not kept or turn >= self.steps:
             return None
-        # Multiples of the golden ratio scatter evenly. One after another would meet the same distance back each time,
-        # which is a delay and no memory.
-        chosen = kept[int(len(kept) * (cycle * _GOLDEN % 1))]
+        # One after another would meet the same distance back each time, which is a delay and no memory.
+        chosen = random.Random(cycle).choice(kept)
         # Cloned, since layers write into the buffers they are given, and the copy is to stay what it was.
         return {name: tensor.to(self._device(player), copy=True) for name, tensor in chosen.items()}
 
