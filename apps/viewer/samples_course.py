@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.viewer.alarms import alarms
+from apps.viewer.catalogue import read_json
 from apps.viewer.curves import thinned, words
 from medudl.training.course import Course
 
@@ -21,7 +22,7 @@ _NO_RUN = "The model that made these samples lies outside the opened folder or i
 def course_of(run: Path | None) -> dict[str, Any]:
     """JSON: steps (ascending), curve {title, steps, values} or null, alarms (sentences), why (nothing to see)."""
     if run is None:
-        return {"steps": [], "curve": None, "alarms": [], "why": _NO_RUN}
+        return {"steps": [], "cell": None, "curve": None, "alarms": [], "why": _NO_RUN}
     course = Course(run / "log.jsonl")
     try:
         course.update()
@@ -34,7 +35,7 @@ def course_of(run: Path | None) -> dict[str, Any]:
         for alarm in alarms(course)
         if alarm.kind in ("nan", "collapse", "discriminator")
     ]
-    return {"steps": steps, "curve": _curve(course), "alarms": told, "why": why}
+    return {"steps": steps, "cell": _cell(run), "curve": _curve(course), "alarms": told, "why": why}
 
 
 def steps_of(run: Path) -> list[int]:
@@ -44,6 +45,14 @@ def steps_of(run: Path) -> list[int]:
     except OSError:
         return []
     return sorted(int(match[1]) for match in found if match)
+
+
+def _cell(run: Path) -> list[int] | None:
+    """Height and width of one image in those pictures, None where run.json does not say."""
+    meta = read_json(run / "run.json")
+    shape = meta.get("shape") if isinstance(meta, dict) else None
+    whole = isinstance(shape, list) and len(shape) in (3, 4) and all(isinstance(n, int) and n > 0 for n in shape)
+    return [int(n) for n in shape[-2:]] if whole else None
 
 
 def picture_of(run: Path | None, step: int) -> bytes | None:

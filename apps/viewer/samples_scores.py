@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ _STYLE = """<style>
 .scores th { text-align: left; color: #9aa4b0; font-weight: 500; padding: .3rem .8rem; }
 .scores thead { border-bottom: 1px solid #39434e; }
 .scores td { padding: .35rem .8rem; border-bottom: 1px solid #20262d; vertical-align: top; }
+.verdict { font-size: 1.1rem; font-weight: 600; }
 .scores summary { cursor: pointer; } .scores details p { color: #9aa4b0; margin: .2rem 0 0; max-width: 32rem; }
 .scores details p { font-size: .82rem; }
 .scores .none, .scores small { color: #9aa4b0; } .scores td { font-variant-numeric: tabular-nums; }
@@ -66,24 +68,32 @@ def page_of(report: Mapping[str, Any]) -> str:
     """The report as HTML; whatever a damaged file holds, only text of it gets in."""
     beats = report.get("beats")
     sign = _SIGNS[beats if isinstance(beats, bool) else None]
-    told = [f'<h3 data-verdict="1">{sign} {_text(report.get("verdict") or "No verdict")}</h3>']
+    told = [f'<p class="verdict">{sign} {_text(report.get("verdict") or "No verdict")}</p>']
     alarm = part(report, "collapse", "alarm") is True
     if isinstance(part(report, "collapse", "sentence"), str):
         told.append(f"<p>{'⚠ ' if alarm else ''}{_text(part(report, 'collapse', 'sentence'))}</p>")
-    rows = [_row(figure) for figure in items(report.get("figures")) if isinstance(figure, Mapping)]
+    figures = [figure for figure in items(report.get("figures")) if isinstance(figure, Mapping)]
+    trivial = Counter(str(name) for figure in figures if (name := part(figure, "baseline", "name"))).most_common(1)
+    usual = trivial[0][0] if trivial else ""
+    rows = [_row(figure, usual) for figure in figures]
     head = "".join(f"<th>{name}</th>" for name in _HEAD)
     told.append(f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
-    quieter = [_FLOOR, *[str(note) for note in items(report.get("notes")) if isinstance(note, str)]]
+    quieter = [
+        _FLOOR,
+        *([f"The trivial generator: {usual}, where nothing else is said."] if usual else []),
+        *[str(note) for note in items(report.get("notes")) if isinstance(note, str)],
+    ]
     return _STYLE + "".join(told) + "".join(f'<p class="quiet">{_text(line)}</p>' for line in quieter)
 
 
-def _row(figure: Mapping[str, Any]) -> str:
+def _row(figure: Mapping[str, Any], usual: str) -> str:
     name = str(figure.get("name", ""))
     better = {"lower": "Lower is better.", "higher": "Higher is better."}.get(str(figure.get("better")), "")
     words = _text(" ".join(part for part in (str(figure.get("definition") or ""), better) if part))
     title = f"<summary title='{words}'>{_text(_NAMES.get(name, name))}</summary><p>{words}</p>"
     floor, baseline = figure.get("floor"), figure.get("baseline")
-    named = f"<br><small>{_text(baseline.get('name', ''))}</small>" if isinstance(baseline, Mapping) else ""
+    other = str(part(baseline, "name") or usual)
+    named = f"<br><small>{_text(other)}</small>" if other != usual else ""
     n, m = number(figure.get("n")), number(figure.get("m"))
     many = ", ".join(f"{count:,.0f}" for count in (n, m) if count is not None)
     cells = (
@@ -99,14 +109,14 @@ def _value(tree: Any, why: Any) -> str:
     value, low, high = (number(part(tree, name)) for name in ("value", "low", "high"))
     if value is None:
         return f'<span class="none">{_text(why) if isinstance(why, str) and why else "not measured"}</span>'
-    ends = f" ({_figure(low)} to {_figure(high)})" if low is not None and high is not None else ""
-    return f"<b>{_figure(value)}</b>{ends}"
+    ends = f" ({figure_of(low)} to {figure_of(high)})" if low is not None and high is not None else ""
+    return f"<b>{figure_of(value)}</b>{ends}"
 
 
-def _figure(value: float) -> str:
-    """Two decimals without a leading zero; three digits where it is smaller, none behind the point above 100."""
+def figure_of(value: float) -> str:
+    """Two decimals without a leading zero; two digits that count where it is small, whole numbers above 100."""
     if 0 < abs(value) < 0.01:
-        return f"{value:.3g}".replace("0.", ".", 1)
+        return f"{value:.2g}".replace("0.", ".", 1) if abs(value) >= 1e-4 else ".00"
     return short(value) if abs(value) < 100 else f"{value:,.0f}"
 
 

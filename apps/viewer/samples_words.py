@@ -71,8 +71,8 @@ def told(samples: Samples, row: int, alpha: float) -> list[str]:
         limit = samples.number(f"threshold_{name}", row)
         if value is None:
             continue
-        figures = f"({'likeness' if more else 'distance'} {short(value, 3)}"
-        figures += f", limit {short(limit, 3)})" if limit is not None else ")"
+        figures = f"({'likeness' if more else 'distance'} {_three(value)}"
+        figures += f", limit {_three(limit)})" if limit is not None else ")"
         if limit is None:
             sentences.append(f"{word} there is no limit to judge it by {figures}.")
         elif (value > limit) == more and value != limit:
@@ -82,6 +82,11 @@ def told(samples: Samples, row: int, alpha: float) -> list[str]:
             sentences.append(f"{word} it is no more like this image than held-out patients' images are like theirs"
                              f" {figures}.")  # fmt: skip
     return sentences
+
+
+def _three(value: float) -> str:
+    """Three digits: .987, 1.23, 22.9."""
+    return short(value, 3) if abs(value) < 1 else f"{value:.3g}"
 
 
 def _alpha(samples: Samples) -> float:

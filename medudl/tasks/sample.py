@@ -53,6 +53,8 @@ def sample(
     if n < 1:
         raise UserError(f"-n {n}: how many samples? Ask for one or more")
     checked(Path(out), INDEX, _WHAT)
+    if (Path(out) / "reader_test").exists():
+        raise UserError(f"{out}: readers have judged these samples (reader_test); give another folder")
     opened = one_run(run)
     restored = Restored(opened, device)
     from medudl.tasks.draw import Drawing, check_samples  # torch: bad input is answered before it is loaded

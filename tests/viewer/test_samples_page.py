@@ -20,7 +20,7 @@ from apps.viewer.samples_find import generator_runs, generators, report_of, samp
 from apps.viewer.samples_folder import read_samples
 from apps.viewer.samples_make import out_of
 from apps.viewer.samples_making import Sampling
-from apps.viewer.samples_scores import _figure
+from apps.viewer.samples_scores import figure_of
 from apps.viewer.samples_words import table_of
 from medudl.config import validate_config
 
@@ -162,7 +162,13 @@ def test_the_scores_stand_beside_their_floor_under_the_verdict(made, draw):
     words = said(draw(made, view="scores"))
     assert words.index("Better than a Gaussian") < words.index("KID") and "✔" in words
     assert "<b>.12</b> (.10 to .15)" in words and "<b>.004</b> (-.01 to .02)" in words
-    assert [_figure(value) for value in (0.0042, 0.5, 100.5, 1234.5)] == [".0042", ".50", "100", "1,234"]
+    assert [figure_of(value) for value in (0.00424, 4e-25, 0.5, 100.5, 1234.5)] == [
+        ".0042",
+        ".00",
+        ".50",
+        "100",
+        "1,234",
+    ]
     assert "Gaussian of the pixels" in words and "200, 80" in words and "lite0" in words
     assert "Kernel distance between features" in words and "nearly all the same" in words
     assert "too few images &lt;b&gt;" in words and "too few patients" in words, "what is not known says why, as text"
@@ -176,7 +182,7 @@ def test_without_a_report_the_way_to_one_is_told(folder, draw):
 
 def test_the_course_has_steps_the_distance_and_the_alarm(made):
     course = course_of(made / "run")
-    assert course["steps"] == [100, 200, 400, 800] and course["why"] == ""
+    assert course["cell"] == [16, 16] and course["steps"] == [100, 200, 400, 800] and course["why"] == ""
     assert "KID" in course["curve"]["title"] and course["curve"]["values"] == [1, 0.5, 1 / 3, 0.25]
     assert any("nearly all the same" in line for line in course["alarms"])
     assert course_of(None)["why"] and course_of(made / "scans")["why"]

@@ -17,6 +17,7 @@ from apps.viewer.samples_desk import Offered
 from apps.viewer.samples_folder import read_samples
 from apps.viewer.samples_reading import PLACE, Reading, most, readers, slug
 from medudl.errors import UserError
+from medudl.tasks.sample import sample
 
 ID = "0" * 24
 
@@ -140,6 +141,13 @@ def test_names_and_changes_that_spoil_a_test_are_sentences(folder, tmp_path):
     with pytest.raises(UserError, match="5 images of each kind"):
         Reading(few, "Anna").begin(20)
     assert most(read_samples(write_samples(tmp_path / "none", held_out=0))) == 0
+
+
+def test_samples_that_readers_have_judged_are_not_made_anew(folder):
+    turn(do="begin", n=20)
+    with pytest.raises(UserError, match="readers have judged these samples"):
+        sample(folder.parent / "run", 4, folder)
+    assert Reading(read_samples(folder), "Anna").began
 
 
 def test_names_of_files_are_equal_for_equal_names_alone():

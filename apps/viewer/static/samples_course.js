@@ -24,6 +24,19 @@ export function scales({ steps, values }, first, last) {
 /** Number of the step that lies nearest. */
 export const nearest = (steps, step) => steps.reduce((best, one, n) => (Math.abs(one - step) < Math.abs(steps[best] - step) ? n : best), 0);
 
+/**
+ * How a picture is laid out anew: a generator's is one column of samples, which becomes a block as wide as high.
+ * Returns { columns, rows, from: [y of each sample] }, or null where it stays as it is (cell: [h, w] or null).
+ */
+export function block(width, height, cell) {
+  if (!cell || width !== cell[1] || height % cell[0] || height < 2 * cell[0]) {
+    return null;
+  }
+  const n = height / cell[0];
+  const columns = Math.ceil(Math.sqrt(n));
+  return { columns, rows: Math.ceil(n / columns), from: Array.from({ length: n }, (_, k) => k * cell[0]) };
+}
+
 export class Course {
   constructor(parent) {
     this.root = el("div", { class: "explore samples" });
@@ -51,12 +64,13 @@ export class Course {
       return;
     }
     this.held = new Map();
-    this.image = el("img", { alt: "Images that the model made at this step" });
+    this.image = el("canvas", { class: "step", role: "img", "aria-label": "Images that the model made at this step" });
     this.input = el("input", { type: "range", min: 0, max: told.steps.length - 1, value: told.steps.length - 1, "aria-label": "Step", oninput: () => this.show() });
     this.level = el("output", {});
+    this.state = el("p", { class: "problem" });
     const alarms = told.alarms.map((line) => el("p", { class: "warning" }, "⚠ ", line));
     this.root.replaceChildren(el("div", { class: "course" }, ...alarms,
-      el("div", { class: "row" }, "Step", this.input, this.level),
+      el("div", { class: "row" }, "Step", this.input, this.level, this.state),
       el("div", { class: "both" }, this.image, el("div", { class: "graph" }, ...this.graph(),
         el("p", { class: "quiet" }, "The same noise at every step: one place of the picture is one sample as it came about. A model that also answers scans shows held-out patients' scans above its samples.")))));
     this.show();
@@ -93,18 +107,33 @@ export class Course {
       this.mark.setAttribute("x2", this.place.x(step));
     }
     if (!this.held.has(step)) {
-      this.held.set(step, fetch(stepAddress(this.id, step)).then(async (answer) => (answer.ok ? URL.createObjectURL(await answer.blob()) : "")).catch(() => ""));
+      this.held.set(step, fetch(stepAddress(this.id, step)).then(async (answer) => (answer.ok ? createImageBitmap(await answer.blob()) : null)).catch(() => null));
     }
     const found = await this.held.get(step);
     if (this.told.steps[Number(this.input.value)] === step) {
-      this.image.src = found;
-      this.image.alt = found ? "Images that the model made at this step" : "This picture cannot be read: it has been deleted or damaged.";
+      say(this.state, found ? "" : "This picture cannot be read: it has been deleted or damaged.");
+      this.image.hidden = !found;
+      found && this.draw(found);
       this.shown = step;
     }
   }
 
+  draw(bitmap) {
+    const { width, height } = bitmap;
+    const laid = block(width, height, this.told.cell);
+    const [w, h] = laid ? [laid.columns * width, laid.rows * this.told.cell[0]] : [width, height];
+    Object.assign(this.image, { width: w, height: h });
+    this.image.style.aspectRatio = `${w} / ${h}`;
+    const pen = this.image.getContext("2d", { willReadFrequently: true });
+    const tall = laid ? this.told.cell[0] : height;
+    (laid?.from ?? [0]).forEach((y, k) => {
+      const columns = laid?.columns ?? 1;
+      pen.drawImage(bitmap, 0, y, width, tall, (k % columns) * width, Math.floor(k / columns) * tall, width, tall);
+    });
+  }
+
   dispose() {
-    this.held?.forEach((one) => one.then((url) => url && URL.revokeObjectURL(url)));
+    this.held?.forEach((one) => one.then((bitmap) => bitmap?.close()));
     this.root.remove();
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { nearest, scales } from "../../../apps/viewer/static/samples_course.js";
+import { block, nearest, scales } from "../../../apps/viewer/static/samples_course.js";
 import { RISKS, chosen, difference } from "../../../apps/viewer/static/samples_risk.js";
 
 const SAMPLES = [
@@ -14,6 +14,14 @@ test("the riskiest come first, of them the most alike; what was not looked at co
   assert.deepEqual(chosen(SAMPLES, "all", "made"), [0, 1, 2, 3, 4]);
   assert.deepEqual(chosen(SAMPLES, "copy", "risk"), [3, 1]);
   assert.deepEqual(chosen(SAMPLES, "own", "made"), [0]);
+});
+
+test("a column of samples becomes a block, anything else stays as it is", () => {
+  assert.deepEqual(block(48, 192, [48, 48]), { columns: 2, rows: 2, from: [0, 48, 96, 144] });
+  assert.deepEqual(block(10, 100, [20, 10]), { columns: 3, rows: 2, from: [0, 20, 40, 60, 80] });
+  for (const [w, h, cell] of [[96, 192, [48, 48]], [48, 200, [48, 48]], [48, 48, [48, 48]], [48, 192, null]]) {
+    assert.equal(block(w, h, cell), null);
+  }
 });
 
 test("each light differs from the others in symbol, word and colour", () => {
