@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 CANARY = "CANARY^PATIENT"
+Sampling = tuple[list[str | Path], str]  # what is called, and a part of the line that it must say
 HOSTILE = [
     "../../escape", "..\\..\\escape", "/etc/passwd", "~root", "a/b/c", ".", "..", "", " ", "CON", "NUL", "aux.txt",
     "x" * 64, "line\nbreak", "tab\there", "semi;rm -rf .", "$(touch pwned)", "`touch pwned`", "a|b", "a>b", "%2e%2e%2f",
@@ -160,4 +161,72 @@ FOLDERS: dict[str, Callable[[Path], Path]] = {
     "NIfTI header of 2^40 voxels": _huge_nifti,
     "NaN voxels": _nan_nifti,
     "one-voxel volume": _one_voxel,
+}
+
+
+def _tiny(folder: Path, method: dict[str, object] | None = None) -> Path:
+    """A run folder that can be sampled from, unless `method` is another one."""
+    from tiny_run import make_cohort, make_run, tiny_config
+
+    config = tiny_config().model_copy(update={"method": method or {"name": "variational_autoencoder", "latent": 3,
+                                                                   "network": "dense", "hidden": [8]}})  # fmt: skip
+    return make_run(folder / "run", make_cohort(folder / "scans", train=1, val=1, healthy=1, sick=1), config).path
+
+
+def _none_at_all(folder: Path) -> Sampling:
+    return ["sample", _tiny(folder), "-n", "0", "-o", folder / "out"], "-n 0"
+
+
+def _no_verb(folder: Path) -> Sampling:
+    plain: dict[str, object] = {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}
+    return ["sample", _tiny(folder, plain), "-o", folder / "out"], "draws no new images"
+
+
+def _no_run(folder: Path) -> Sampling:
+    return ["sample", folder / "run", "-o", folder / "out"], "no such run"
+
+
+def _no_weights(folder: Path) -> Sampling:
+    run = _tiny(folder)
+    (run / "weights.safetensors").unlink()
+    return ["sample", run, "-o", folder / "out"], "no weights yet"
+
+
+def _damaged_weights(folder: Path) -> Sampling:
+    run = _tiny(folder)
+    data = (run / "weights.safetensors").read_bytes()
+    (run / "weights.safetensors").write_bytes(data[: len(data) // 2])
+    return ["sample", run, "-o", folder / "out"], "weights.safetensors"
+
+
+def _something_else(folder: Path) -> Sampling:
+    (folder / "out").mkdir()
+    (folder / "out" / "thesis.txt").write_text("mine")
+    return ["sample", _tiny(folder), "-o", folder / "out"], "not a folder of samples"
+
+
+def _no_such_features(folder: Path) -> Sampling:
+    return ["sample", _tiny(folder), "-o", folder / "out", "--features", "vgg"], "--features vgg"
+
+
+def _features_that_are_none(folder: Path) -> Sampling:
+    (folder / "net.onnx").write_bytes(b"no network")
+    return ["sample", _tiny(folder), "-o", folder / "out", "--features", folder / "net.onnx"], "net.onnx"
+
+
+def _no_generator_to_evaluate(folder: Path) -> Sampling:
+    plain: dict[str, object] = {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}
+    return ["evaluate", _tiny(folder, plain), "--generator", "-o", folder / "out"], "draws no new images"
+
+
+BAD_SAMPLING: dict[str, Callable[[Path], Sampling]] = {
+    "no sample wanted": _none_at_all,
+    "a method that draws nothing": _no_verb,
+    "no run": _no_run,
+    "no weights": _no_weights,
+    "damaged weights": _damaged_weights,
+    "OUT holds something else": _something_else,
+    "unknown features": _no_such_features,
+    "a file that is no network": _features_that_are_none,
+    "a report on a method that draws nothing": _no_generator_to_evaluate,
 }

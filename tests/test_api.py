@@ -34,6 +34,7 @@ def test_commands_are_functions_of_the_package() -> None:
         "evaluate",
         "export",
         "index",
+        "sample",
         "train",
         "view",
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bad_inputs import CANARY, FOLDERS, HOSTILE, ct_slice, plant_canary, save
+from bad_inputs import BAD_SAMPLING, CANARY, FOLDERS, HOSTILE, ct_slice, plant_canary, save
 
 MEMORY_MB = 400
 HANG_S = (
@@ -132,3 +132,12 @@ def test_a_canary_name_goes_nowhere(tmp_path: Path) -> None:
     for path in (tmp_path / "out").rglob("*"):
         assert "CANARY" not in path.name
         assert path.is_dir() or b"CANARY" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", BAD_SAMPLING)
+def test_sample_refuses(name: str, tmp_path: Path) -> None:
+    """One line, exit 2, and OUT as it was before."""
+    arguments, told = BAD_SAMPLING[name](tmp_path)
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    assert told in refused(medudl(*arguments, cwd=tmp_path))
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before

@@ -104,6 +104,26 @@ def test_a_run_goes_on_where_it_was(way: Path) -> None:
     assert json.loads((way / "run" / "run.json").read_text())["step"] == 9
 
 
+def test_a_generator_goes_the_whole_way(way: Path) -> None:
+    """Train a gan, draw from it, report on it: three patients too few for a verdict, and one line says so."""
+    made = CONFIG.replace(
+        CONFIG[CONFIG.index("method:") : CONFIG.index("\ndata:")], "method: {name: gan, latent: 8, width: 4}"
+    )
+    made = made.replace("channels: [T1, T2, FLAIR]", "channels: [FLAIR]").replace("size: [96, 96]", "size: [32, 32]")
+    made = made.replace("healthy_labels: [healthy]", "healthy_labels: [healthy, tumour, haemorrhage, plaques]")
+    (way / "gan.yaml").write_text(made)
+    medudl("train", way / "gan.yaml", "--cohort", way / "cohort.csv", "-o", way / "gan")
+    said = medudl("sample", way / "gan", "-n", "4", "-o", way / "drawn", "--features", "pixels")
+    assert "4 samples" in said
+    about = json.loads((way / "drawn" / "samples.json").read_text())
+    assert about["method"] == "gan" and about["latent"] == 8 and about["shape"] == [1, 32, 32]
+    assert "held-out patients" in about["why"]
+    said = medudl("evaluate", way / "gan", "-o", way / "gan-report", "--features", "pixels", "--samples", "12")
+    report = json.loads((way / "gan-report" / "report.json").read_text())
+    assert report["kind"] == "generator" and report["beats"] is None and report["verdict"] in said
+    assert {"kid", "fid", "spectrum", "copies"} <= {row["name"] for row in report["figures"]}
+
+
 def test_every_subject_is_left_out_on_request(way: Path) -> None:
     medudl("train", way / "config.yaml", "--cohort", way / "cohort.csv", "-o", way / "without", "--leave-out", "003",
            "--set", "train.steps=2", "--set", "data.healthy_labels=[healthy, plaques]")  # fmt: skip

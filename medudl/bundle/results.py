@@ -12,6 +12,9 @@ Tree = Mapping[str, Any]
 
 def figures(report: Tree) -> dict[str, float]:
     """Plain numbers by name, as in report.json."""
+    if report.get("kind") == "generator":
+        rows = [(f"{row['name']}, {row['features']}".rstrip(", "), row["value"]) for row in report["figures"]]
+        return {name: value for name, value in rows if value is not None}
     found = {name: estimate["value"] for name, estimate in _estimates(report).items()}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -21,6 +24,12 @@ def results(report: Tree | None, calibration: Tree | None) -> dict[str, str]:
     told = _thresholds(calibration)
     if report is None:
         return told
+    if report.get("kind") == "generator":
+        on = f"{report['n_samples']} samples beside {report['n_patients']} patients of the {report['split']} split"
+        return {
+            **told, "measures": f"{', '.join(figures(report))}; beside real images and a trivial generator",
+            "results": f"{on}. {report['verdict']}",
+        }  # fmt: skip
     numbers = {name: estimate(value) for name, value in _estimates(report).items() if value["value"] is not None}
     boot = report["bootstrap"]
     lines = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in numbers.items())
