@@ -152,12 +152,12 @@ def samples_of(method: Method, count: int = SAMPLES) -> Tensor:
 
 
 class Looker:
-    """EfficientNet-Lite0 (ImageNet), pictures of 32 x 32 brought to 96 x 96, channels one by one: the mean over the
+    """EfficientNet-Lite0 (ImageNet), pictures of 32 x 32 brought to 64 x 64, channels one by one: the mean over the
     picture of each channel of its last stage. (N, C, 32, 32) -> (N, 320 C).
     """
 
     def __init__(self, channels: int) -> None:
-        self.network = ImageNetFeatures((channels, SIDE, SIDE), [7], 96)
+        self.network = ImageNetFeatures((channels, SIDE, SIDE), [7], 64)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> NDArray[np.float64]:
