@@ -41,13 +41,20 @@ def is_disc(image: Tensor) -> Tensor:
     return (image.flatten(1).max(dim=1).values > 0.5) & (image.flatten(1).mean(dim=1) < 0.35)
 
 
-def any_discs(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Like `discs`, but place (3.5 to 11.5) and radius (1.7 to 4.3) are anywhere between; the number is their half's."""
+def places(count: int, seed: int) -> Tensor:
+    """Images (N, 1, 16, 16) of a soft disc anywhere: centre 3.5 to 11.5 along both axes, radius 2.5 to 3.5."""
     random = torch.Generator().manual_seed(seed)
-    u = torch.rand(count, 3, generator=random)
-    x, radius = 3.5 + 8 * u[:, 0], 1.7 + 2.6 * u[:, 1]
+    u = torch.rand(count, 4, generator=random)
     rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
-    distance = ((columns - x[:, None, None]).square() + (rows - 6.5 - 2 * u[:, 2, None, None]).square()).sqrt()
-    image = 0.85 * torch.sigmoid(3 * (radius[:, None, None] - distance))
-    image = (image + 0.02 * torch.randn(image.shape, generator=random)).clamp(0, 1)
-    return image[:, None], 2 * (u[:, 0] > 0.5).long() + (u[:, 1] > 0.5).long()
+    x, y = 3.5 + 8 * u[:, 0, None, None], 3.5 + 8 * u[:, 1, None, None]
+    distance = ((columns - x).square() + (rows - y).square()).sqrt()
+    image = (0.7 + 0.25 * u[:, 2])[:, None, None] * torch.sigmoid(3 * (2.5 + u[:, 3, None, None] - distance))
+    return (image + 0.02 * torch.randn(image.shape, generator=random)).clamp(0, 1)[:, None]
+
+
+def offset(image: Tensor) -> Tensor:
+    """(N, 2): the weight's centre beside the image's, columns and rows."""
+    weight = F.relu(image[:, 0] - 0.2)
+    along = torch.arange(16.0) - 7.5
+    moments = torch.stack([(weight.sum(1) * along).sum(1), (weight.sum(2) * along).sum(1)], dim=1)
+    return moments / weight.sum((1, 2)).clamp(min=1e-6)[:, None]

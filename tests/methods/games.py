@@ -10,12 +10,14 @@ from medudl.batch import Batch
 from medudl.methods import build
 
 
-def played(name: str, options: dict[str, Any], train: Batch, val: Batch, *, steps: int, seed: int) -> Any:
+def played(
+    name: str, options: dict[str, Any], train: Batch, val: Batch, *, steps: int, seed: int, lr: float = 1e-3
+) -> Any:
     """A method of two players on batches of 64 of `train`; validated on `val` every 100 steps."""
     torch.manual_seed(seed)
     method: Any = build(name, tuple(train["image"].shape[1:]), options)
     players = method.players()
-    optimisers = {n: torch.optim.Adam(p.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n, p in players.items()}
+    optimisers = {n: torch.optim.Adam(p.parameters(), lr=lr, betas=(0.5, 0.999)) for n, p in players.items()}
     best, kept = float("inf"), method.state_dict()
     for step in range(1, steps + 1):
         chosen = torch.randint(len(train["image"]), (64,))
