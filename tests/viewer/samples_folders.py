@@ -67,6 +67,7 @@ def write_samples(
         "notes": ["nearest.npy holds patients' images."],
     }  # fmt: skip
     (folder / "samples.json").write_text(json.dumps(about))
+    Image.fromarray(pictures[0]).save(folder / "grid.png")
     (folder / "images").mkdir()
     Image.fromarray(pictures[0]).save(folder / "images" / "sample-0001.png")
     return folder
