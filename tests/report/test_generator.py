@@ -1,4 +1,4 @@
-"""A generator's report on tiny runs: every figure beside floor and baseline, known generators told for what they are."""
+"""A generator's report on tiny runs: figures beside floor and baseline, known generators told as what they are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tiny_run import make_cohort, make_run, tiny_config
 
 from medudl.api import evaluate
 from medudl.errors import UserError
+from medudl.metrics.intervals import Estimate
 from medudl.report.generator import evaluate_generator
 from medudl.report.generator_figures import KINDS, three_digits
 from medudl.run import Run
@@ -158,6 +159,23 @@ def test_one_that_is_nearer_than_the_trivial_one_beats_it(
     assert (
         tree["beats"] is True and tree["difference"]["high"] < 0 and tree["verdict"].startswith("The generator beats")
     )
+
+
+@pytest.mark.parametrize(("low", "high", "beats"), [(-2.0, -0.1, True), (-2.0, 0.1, False)])
+def test_the_whole_interval_decides(
+    low: float, high: float, beats: bool, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medudl.report import generator_verdict
+
+    monkeypatch.setattr(generator_verdict, "kernel_difference", lambda *_: Estimate(-1.0, low, high, 8))
+    assert _evaluate(run, tmp_path)["beats"] is beats
+
+
+def test_a_second_scan_of_a_patient_learnt_from_is_not_held_out(run: Run, tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "scans", train=8, val=1, healthy=7, sick=0)
+    cohort.write_text(cohort.read_text().replace("s09,series-s09", "s00,series-s09"))
+    moved = make_run(tmp_path / "run", cohort, run.config)
+    assert _evaluate(moved, tmp_path / "out")["held_out"]["patients"] == 6
 
 
 def test_few_patients_give_figures_and_no_verdict(run: Run, tmp_path: Path) -> None:
