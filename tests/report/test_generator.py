@@ -178,6 +178,18 @@ def test_a_second_scan_of_a_patient_learnt_from_is_not_held_out(run: Run, tmp_pa
     assert _evaluate(moved, tmp_path / "out")["held_out"]["patients"] == 6
 
 
+def test_a_classifier_that_is_named_gives_the_inception_score(run: Run, tmp_path: Path) -> None:
+    body = {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}
+    method = {"name": "classifier", "body": body, "classes": ["a", "b"]}
+    cohort = run.path.parent / "scans" / "cohort.csv"
+    judge = make_run(tmp_path / "judge", cohort, tiny_config().model_copy(update={"method": method}))
+    judge.update({"classes": ["a", "b"]})
+    judge.write_json("classification.json", {"temperature": 1.0})
+    row = _figures(_evaluate(run, tmp_path / "out", classifier=judge.path))["inception_score"]
+    assert 1 <= row["low"] <= row["value"] <= row["high"] <= 2 and row["features"] == "classifier judge (a, b)"
+    assert row["floor"]["value"] >= 1 and row["baseline"]["value"] >= 1 and row["expected_bias"] <= 0
+
+
 def test_few_patients_give_figures_and_no_verdict(run: Run, tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "scans", train=5, val=1, healthy=3, sick=1)
     few = make_run(tmp_path / "run", cohort, run.config)
