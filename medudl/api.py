@@ -183,7 +183,7 @@ def evaluate(
     from medudl.tasks.folds import runs_of
 
     cls = method_class(runs_of(run)[0].config.method["name"])
-    if generator or (hasattr(cls, "sample") and not hasattr(cls, "anomaly") and not cls.supervised):
+    if generator or (hasattr(cls, "sample") and not hasattr(cls, "anomaly") and not hasattr(cls, "classify")):
         from medudl.report.generator import evaluate_generator
         from medudl.training.course import read_log
 
