@@ -51,8 +51,9 @@ def _cell(run: Path) -> list[int] | None:
     """Height and width of one image in those pictures, None where run.json does not say."""
     meta = read_json(run / "run.json")
     shape = meta.get("shape") if isinstance(meta, dict) else None
-    whole = isinstance(shape, list) and len(shape) in (3, 4) and all(isinstance(n, int) and n > 0 for n in shape)
-    return [int(n) for n in shape[-2:]] if whole else None
+    if isinstance(shape, list) and len(shape) in (3, 4) and all(isinstance(n, int) and n > 0 for n in shape):
+        return [int(n) for n in shape[-2:]]
+    return None
 
 
 def picture_of(run: Path | None, step: int) -> bytes | None:

@@ -52,8 +52,9 @@ class Samples:
     def aspect(self) -> float:
         """A pixel's height over its width."""
         told = self.meta.get("picture_aspect")
-        usable = isinstance(told, (int, float)) and not isinstance(told, bool) and 0.05 <= told <= 20
-        return float(told) if usable else 1.0
+        if isinstance(told, (int, float)) and not isinstance(told, bool) and 0.05 <= told <= 20:
+            return float(told)
+        return 1.0
 
     @property
     def ratio(self) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from apps.viewer.samples_folder import RISKS, Samples
 from apps.viewer.verdicts import items
 from apps.viewer.words import PSEUDONYM, count
@@ -91,5 +89,6 @@ def _three(value: float) -> str:
 
 def _alpha(samples: Samples) -> float:
     told = samples.meta.get("alpha")
-    usable = isinstance(told, (int, float)) and not isinstance(told, bool) and np.isfinite(told) and 0 < told < 1
-    return float(told) if usable else 0.05
+    if isinstance(told, (int, float)) and not isinstance(told, bool) and 0 < told < 1:
+        return float(told)
+    return 0.05

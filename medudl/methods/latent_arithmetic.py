@@ -22,7 +22,7 @@ def concept(codes: Tensor) -> Tensor:
 
 
 def combine(plus: Sequence[Tensor], minus: Sequence[Tensor] = ()) -> Tensor:
-    """sum of `plus` - sum of `minus`: concepts (Z,) -> a code (Z,), to be decoded.
+    """Sum of `plus` - sum of `minus`: concepts (Z,) -> a code (Z,), to be decoded.
 
     "large on the left" - "small on the left" + "small on the right" = "large on the right". Concepts that are added
     must outnumber those subtracted by one for the result to lie where codes do. UserError: lengths that differ.
