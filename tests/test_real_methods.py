@@ -35,6 +35,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "variational_autoencoder": SMALL,
     "feature_autoencoder": {},
     "classifier": {"body": {"name": "autoencoder", **SMALL}},
+    "gan": {"latent": 8, "width": 4},
+    "conditional_gan": {"latent": 8, "width": 4},
 }
 STEPS = 20
 TRAIN = [
@@ -150,6 +152,10 @@ def test_every_step_of_the_way(
         run("embed", out, table, "-o", tmp_path / "embedding")
         codes = np.load(tmp_path / "embedding" / "embedding.npy")
         assert np.isfinite(codes).all() and len(codes) == len(pd.read_csv(tmp_path / "embedding" / "embedding.csv"))
+    if not {"anomaly", "classify", "encode"} & set(verbs):  # it makes images and takes none
+        run("sample", out, "-n", "8", "-o", tmp_path / "samples")
+        assert len(list((tmp_path / "samples").iterdir())) > 2
+        return
     run("evaluate", out, "-o", tmp_path / "report")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["verdict"]
