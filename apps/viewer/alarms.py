@@ -87,10 +87,17 @@ def discriminator_wins(course: Course) -> Alarm | None:
 
 
 def collapse(course: Course) -> Alarm | None:
-    """In the two latest pictures (the only one, where there is one) answers or samples hardly differ from each other.
+    """The training says so itself (a generator's), or in the two latest pictures answers or samples hardly differ.
 
-    Their spread is below ALIKE of that of the scans, whose pictures are always the same.
+    Their spread is below ALIKE of that of the scans, whose pictures are always the same. Of a single picture, that one.
     """
+    told, spreads = (course.curves.get(("picture", f"collapse/{name}")) for name in ("alarm", "spread"))
+    if told is not None and spreads is not None and told.values[-1] > 0:
+        return Alarm(
+            "collapse", f"Nearly the same images are made again and again: two of them lie {spreads.values[-1]:.2f}"
+            f" times as far apart as two scans (step {told.steps[-1]:,}). It has collapsed: see Pictures, and try"
+            " tricks against it (minibatch_discrimination, unrolling, diff_augment).",
+        )  # fmt: skip
     real = course.curves.get(("picture", "spread/input"))
     if real is None:
         return None

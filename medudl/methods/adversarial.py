@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -22,6 +22,8 @@ class Adversarial(Method):
     loss: of both, see losses/adversarial.py. A subclass makes its duels with `duel` and yields what
     `discriminator_turn` and `generator_turn` give; tricks arrive by `join` and act inside these.
     """
+
+    may_collapse: ClassVar[bool] = True
 
     def __init__(self, shape: tuple[int, ...], loss: Loss) -> None:
         super().__init__(shape)

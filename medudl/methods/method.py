@@ -59,6 +59,7 @@ class Method(nn.Module, ABC):
     dims: ClassVar[tuple[int, ...]] = (2, 3)
     monitor: ClassVar[str] = "loss"  # the name in `validate` whose mean chooses the best checkpoint; lower is better
     score_names: ClassVar[tuple[str, ...]] = ()  # the keys of `scores`; detect.score may name one of them
+    may_collapse: ClassVar[bool] = False  # what it makes may become one and the same image: looked at while it trains
     supervised: ClassVar[bool] = False  # learns from scans with a label, sick ones included, and not from healthy ones
 
     def __init__(self, shape: tuple[int, ...]) -> None:

@@ -57,7 +57,7 @@ def kernel_distance(
         px, py = patients_of(len(x), groups_x), patients_of(len(y), groups_y)
     in_x, in_y = np.bincount(px), np.bincount(py)
     size = max(len(in_x), len(in_y)) if shared else 0
-    sums = _Sums(x, y, px, py, max(size, len(in_x)), max(size, len(in_y)), bool(shared))
+    sums = PairSums(x, y, px, py, max(size, len(in_x)), max(size, len(in_y)), bool(shared))
     kept_x, factor_x = subsamples(sums.count_x.size, repeats, seed)
     kept_y, factor_y = (kept_x, factor_x) if shared else subsamples(sums.count_y.size, repeats, seed + 1)
     values = sums.distance(kept_x.astype(np.float64), kept_y.astype(np.float64))
@@ -80,13 +80,13 @@ def kernel_floor(
 
     def figure(one: Numbers, other: Numbers, patients: Numbers, others: Numbers) -> float:
         a, b = patients_of(len(one), patients), patients_of(len(other), others)
-        sums = _Sums(real[one], real[other], a, b, int(a.max()) + 1, int(b.max()) + 1, False)
+        sums = PairSums(real[one], real[other], a, b, int(a.max()) + 1, int(b.max()) + 1, False)
         return float(sums.distance(np.ones((1, sums.count_x.size)), np.ones((1, sums.count_y.size)))[0])
 
     return splits(real, groups, n, repeats, seed, figure)
 
 
-class _Sums:
+class PairSums:
     """Sums of the kernel over the pairs of images of each two patients: all that a subset of patients needs."""
 
     def __init__(self, x: Array, y: Array, px: Numbers, py: Numbers, patients: int, others: int, shared: bool) -> None:

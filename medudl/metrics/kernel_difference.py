@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from medudl.errors import UserError
 from medudl.metrics.intervals import Estimate
-from medudl.metrics.kernel import _Sums
+from medudl.metrics.kernel import PairSums
 from medudl.metrics.subsampling import delete_interval, patients_of, rows, same_width, subsamples
 
 
@@ -38,7 +38,7 @@ def kernel_difference(
     parts, factors = [], [factor]
     for number, made in enumerate((x, other)):
         alone = np.arange(len(made))
-        sums = _Sums(made, real, alone, patient, len(made), patients, False)
+        sums = PairSums(made, real, alone, patient, len(made), patients, False)
         kept, own = subsamples(len(made), repeats, seed + 1 + number)
         factors.append(own)
         everyone = sums.distance(np.ones((1, len(made))), np.ones((1, patients)))

@@ -103,8 +103,8 @@ class Reference(nn.Module):
         code, condition = (*given, *named.values(), None, None)[:2]
         if code.ndim > 2:
             raise UserError(
-                f"tricks: virtual_batch_norm: {self.owner} is given images before a turn as discriminator, and patients'"
-                " images may not lie among its weights; leave it out of the trick's players"
+                f"tricks: virtual_batch_norm: {self.owner} is given images before a turn as discriminator, and images"
+                " of patients may not lie among its weights; leave it out of the trick's players"
             )
         for name, first in zip(_KEPT, (code, condition), strict=True):
             if first is not None:

@@ -18,6 +18,7 @@ from medudl.run import Run
 from medudl.state import save_state
 from medudl.training import random_state
 from medudl.training.checkpoint import save_checkpoint
+from medudl.training.collapse import CollapseWatch
 from medudl.training.distributed import gather, largest, same_everywhere
 from medudl.training.estimate import wait
 from medudl.training.log import Log
@@ -89,6 +90,7 @@ class Trainer:
         """Train to the end. Raises Stopped when asked to stop, UserError on a NaN or an infinity."""
         self.log, self.screen, self.stop = log, screen, stop
         self.images = fixed_images(random_state.started_unseen(self.val.epoch(0)), len(self.val))
+        self.collapse = CollapseWatch(self.method, random_state.started_unseen(self.val.epoch(0)))
         screen.start(self.at.step, self.settings.steps)
         while not self.at.finished:
             end = self.at.phase_start + self.length
@@ -237,7 +239,10 @@ class Trainer:
             with looking(self.method, self.players.values(), self.settings.seed), self.fabric.autocast():
                 images = self.images.to(self.fabric.device)
                 spreads = write_samples(self.method, images, self.run.path / "samples" / f"step-{self.at.step:09d}.png")
-            self._note("picture", spreads)
+                collapsed, sentence = self.collapse()
+            self._note("picture", {**spreads, **collapsed})
+            if sentence:
+                self.screen.tell(f"step {self.at.step}: {sentence}")
 
     def _enter_phase(self) -> None:
         self.method.enter_phase(self.method.phases()[self.at.phase])

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from medudl.errors import UserError
+from medudl.networks.minibatch_discrimination import MinibatchHead
 from medudl.tricks.adversarial import AdversarialTrick, Duel
 
 
@@ -84,8 +85,8 @@ class GradientPenalty(AdversarialTrick):
         self.center = 1.0 if center is None else center
 
     def discriminator_terms(self, duel: Duel) -> dict[str, Tensor]:
-        """{"gradient_penalty": weighted}. UserError: batch norm."""
-        _refuse_batch_norm(duel)
+        """{"gradient_penalty": weighted}. UserError: a layer that mixes images."""
+        _refuse_mixing(duel)
 
         def critic(image: Tensor) -> Tensor:
             logits = duel.judge(image)
@@ -97,7 +98,13 @@ class GradientPenalty(AdversarialTrick):
         return {"gradient_penalty": self.weight * penalty.mean()}
 
 
-def _refuse_batch_norm(duel: Duel) -> None:
-    if any(isinstance(module, _BatchNorm) for module in duel.discriminator.modules()):
-        why = "in a batch norm images share a slope"
-        raise UserError(f"tricks: gradient_penalty: {why}, and {duel.name} has one; set another method.norm")
+def _refuse_mixing(duel: Duel) -> None:
+    for module in duel.discriminator.modules():
+        if isinstance(module, (_BatchNorm, MinibatchHead)):
+            what = "batch norm: set another method.norm" if isinstance(module, _BatchNorm) else (
+                "minibatch discrimination: take one of the two away"
+            )  # fmt: skip
+            raise UserError(
+                f"tricks: gradient_penalty: each image has a slope of its own only where images are judged one by one,"
+                f" and {duel.name} has {what}"
+            )

@@ -10,6 +10,7 @@ from tiny_game import TinyGame, loss_of, moved
 from torch import Tensor, nn
 
 from medudl.errors import UserError
+from medudl.networks.minibatch_discrimination import MinibatchHead
 from medudl.tricks import build_tricks
 from medudl.tricks.gradient_penalty import GradientPenalty, gradient_penalty, real_gradient_penalty
 
@@ -170,5 +171,9 @@ def test_what_makes_no_sense_is_refused() -> None:
             build_tricks([{"name": "gradient_penalty", "kind": "real", **options}])
     game = TinyGame([GradientPenalty()])
     game.discriminator.first.append(nn.BatchNorm2d(4))
-    with pytest.raises(UserError, match="in a batch norm images share a slope, and discriminator has one"):
+    with pytest.raises(UserError, match="discriminator has batch norm: set another method.norm"):
+        game.discriminator_turn(game.turn())
+    game = TinyGame([GradientPenalty()])
+    game.discriminator.first.append(MinibatchHead(nn.Identity(), 4, 2, 2, pooled=False))
+    with pytest.raises(UserError, match="discriminator has minibatch discrimination: take one of the two away"):
         game.discriminator_turn(game.turn())

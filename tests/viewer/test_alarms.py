@@ -105,6 +105,13 @@ def test_collapse(path: Path, name: str, words: str) -> None:
     assert kinds(path) == ["collapse"] and words in told(path) and "1.0 %" in told(path)
 
 
+def test_a_generator_that_the_training_says_has_collapsed(path: Path) -> None:
+    write(path, "picture", {"collapse/alarm": [1, 0], "collapse/spread": [0.1, 0.9]})
+    assert kinds(path) == []
+    write(path, "picture", {"collapse/alarm": [0, 1], "collapse/spread": [0.9, 0.12]})
+    assert kinds(path) == ["collapse"] and "two of them lie 0.12 times as far apart as two scans" in told(path)
+
+
 def test_one_poor_picture_or_equal_scans_are_no_collapse(path: Path) -> None:
     write(path, "picture", {"spread/input": [0.2] * 2, "spread/answer": [0.01, 0.1]}, every=100)
     write(path, "picture", {"spread/sample": [0.0, 0.0]}, every=1000)
