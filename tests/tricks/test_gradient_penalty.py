@@ -174,6 +174,6 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(UserError, match="discriminator has batch norm: set another method.norm"):
         game.discriminator_turn(game.turn())
     game = TinyGame([GradientPenalty()])
-    game.discriminator.first.append(MinibatchHead(nn.Identity(), 4, 2, 2, pooled=False))
+    game.discriminator.add_module("mixing", MinibatchHead(nn.Identity(), 4, 2, 2, pooled=False))
     with pytest.raises(UserError, match="discriminator has minibatch discrimination: take one of the two away"):
         game.discriminator_turn(game.turn())
