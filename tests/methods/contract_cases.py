@@ -80,7 +80,18 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             {"norm": "none", "upsampling": "transposed", "loss": "least_squares", "generator_steps": 2},
         ]
     ),
-    ("conditional_gan", {"latent": 6, "width": 8, "classes": ["left", "right"]}),
+    (
+        "conditional_gan",
+        {
+            "latent": 6,
+            "width": 8,
+            "classes": ["left", "right"],
+            "norm": "none",
+            "loss": "least_squares",
+            "upsampling": "transposed",
+            "generator_steps": 2,
+        },
+    ),  # fmt: skip
     ("toy_wasserstein", {}),
     ("toy_unrolled", {}),
     ("toy_staged_rbm", {}),
