@@ -89,3 +89,11 @@ def test_what_cannot_be_is_one_line(walkers, tmp_path, monkeypatch):
     config = tiny_config()
     with pytest.raises(UserError, match="no images of its own"):
         Walker(make_run(tmp_path / "run2", flat.run.path / "cohort.csv", config)).sample(1)
+
+
+def test_a_generator_draws_codes_though_it_encodes_nothing(walkers, tmp_path):
+    config = tiny_config().model_copy(update={"method": {"name": "gan", "latent": 5, "width": 4}})
+    walker = Walker(make_run(tmp_path / "run", walkers[0].run.path / "cohort.csv", config))
+    assert walker.latent == 5 and "encode" not in walker.verbs
+    assert walker.decode(np.zeros((3, 5))).shape == (3, 16, 16)
+    assert walker.interpolate(np.zeros(5), np.ones(5), 4).shape == (4, 16, 16)
