@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,12 +148,21 @@ def _finish(
 
 def _write_held_out(images: RealImages, n: int, seed: int, data: Data, folder: Folder) -> None:
     """held_out.npy and .csv: as many images of other patients as there are samples, for a reader to tell them apart."""
-    chosen = np.arange(len(images))
-    if len(images) > n:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(images), n, replace=False))
+    chosen = _over_patients(images.patients, n, seed)
     write_array(folder, "held_out", images.pictures_of(chosen, data))
     rows = pd.DataFrame({name: [getattr(images, f"{name}s")[at] for at in chosen] for name in ("case", "slice")})
     folder.text("held_out.csv", rows.to_csv(index=False, lineterminator="\n"))
+
+
+def _over_patients(patients: Sequence[str], n: int, seed: int) -> NDArray[np.int64]:
+    """At most n images, ascending: a random one of every patient before the second of any."""
+    order = np.random.default_rng(seed).permutation(len(patients))
+    seen: Counter[str] = Counter()
+    turn = np.empty(len(order), np.int64)
+    for place, number in enumerate(order):
+        turn[place] = seen[patients[number]]
+        seen[patients[number]] += 1
+    return np.sort(order[np.argsort(turn, kind="stable")][:n])
 
 
 def _table(n: int, compared: Compared | None) -> pd.DataFrame:

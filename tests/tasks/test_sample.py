@@ -74,6 +74,11 @@ def test_the_files_are_those_of_the_contract(out: Path, run: Run) -> None:
     assert any("patients' images" in note for note in about["notes"])  # type: ignore[attr-defined]
 
 
+def test_a_reader_sees_every_patient_once_before_any_twice(out: Path) -> None:
+    cases = pd.read_csv(out / "held_out.csv")["case"]
+    assert len(cases) == 5 and cases.nunique() == 5  # of six patients with six slices each
+
+
 def test_every_picture_says_that_it_is_synthetic(out: Path) -> None:
     files = sorted((out / "images").iterdir())
     assert [path.name for path in files] == [f"sample-000{i}.png" for i in range(1, 6)]
