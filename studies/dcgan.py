@@ -6,8 +6,7 @@ betas .5 and .999, averaged generator (.999), no trick. 2,000 steps; looks at 25
 1,500 and 2,000. Seeds 0, 1, 2.
 Data: chest, the NORMAL films of train in chest_xray_split.csv, judged against those of val (other patients); heads, the
 axial slices of pgbm with T1, T2, FLAIR and T1c as channels, one patient held out: the first, second and third by name
-with seeds 0, 1 and 2 (one patient alone gives no interval, and
-his slices are compared as if they were patients).
+with seeds 0, 1 and 2 (one patient alone gives no interval, and his slices are compared as if they were patients).
 Measure: KID of 1,000 samples against the held-out images, features of EfficientNet-Lite0 (`adversarial_runs.Looker`),
 interval by patient; beside it KID of 1,000 samples of a Gaussian of 32 principal components of the training images, and
 of the training images themselves.
@@ -19,7 +18,7 @@ GPU size: 64 x 64 and 20,000 steps (SIDE and the looks below).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def jobs() -> list[dict[str, Any]]:
     return [{"data": data, "seed": seed} for data in ("chest", "heads") for seed in SEEDS]
 
 
-def work(job: queue.Job, _: Path) -> dict[str, Any]:
+def work(job: queue.Job, _: Path, tricks: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Train, and look."""
     torch.set_num_threads(1)
     seed = int(job["seed"])
@@ -58,7 +57,8 @@ def work(job: queue.Job, _: Path) -> dict[str, Any]:
         found = kernel_distance(looker(images), truth, None, None, 0, 0)
         return {"value": found.value, "low": None, "high": None, "n": 1}
 
-    found = {str(step): kid(samples_of(method)) for step, method in trained(train, LOOKS, seed, options={"width": 16})}
+    looks = trained(train, LOOKS, seed, tricks=tricks, options={"width": 16})
+    found = {str(step): kid(samples_of(method)) for step, method in looks}
     found["gaussian"] = kid(gaussian(train.image, COMPONENTS, 1000, seed))
     found["training"] = kid(train.image, train.subject)
     return {"kid": found, "n_train": len(train.image), "n_held": len(held.image)}
