@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -61,7 +62,9 @@ def ask(
             answer.body += message.get("body", b"")
             answer.pieces += 1
 
-    asyncio.run(app(scope, receive, send))
+    # In a thread of its own: a browser that other tests of this process opened keeps a loop running in ours.
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(asyncio.run, app(scope, receive, send)).result()
     return answer
 
 
