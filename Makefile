@@ -62,7 +62,8 @@ bench: viewer
 
 # Pictures of the viewer's pages in docs/images, drawn by a real browser.
 screenshots: viewer
-	MEDUDL_SCREENSHOTS=docs/images $(ONE) $(BIN)/pytest tests/viewer/test_browser_pages.py
+	MEDUDL_SCREENSHOTS=docs/images $(ONE) $(BIN)/pytest tests/viewer/test_browser_pages.py \
+	  "tests/viewer/test_browser_samples.py::test_the_gallery_shows_risk_first_and_real_images_on_demand"
 
 sample-data: $(READY)
 	$(BIN)/python -m medudl.data.phantom sample_data --sample
