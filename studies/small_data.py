@@ -71,10 +71,9 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             each = "; ".join(f"{r['kid']['value']:.1f} ({r['kid']['low']:.1f} to {r['kid']['high']:.1f})" for r in rows)
             mean = _mean(results, count, way, "kid")
             goal = "" if way == "none" else f", {mean / none - 1:+.0%} (goal -30 %: {_met(mean <= 0.7 * none)})"
-            flagged = _mean(results, count, way, "copies")
-            lines.append(
-                f"{count} patients, {way}: KID {mean:.1f}{goal}; seeds {each}; flagged as copies {flagged:.1%}"
-            )
+            beside = {"flagged as copies": "copies", "held-out films": "held_out", "closeness": "closeness"}
+            told = ", ".join(f"{words} {_mean(results, count, way, name):.3f}" for words, name in beside.items())
+            lines.append(f"{count} patients, {way}: KID {mean:.1f}{goal}; seeds {each}; {told}")
     return "\n".join(lines)
 
 
