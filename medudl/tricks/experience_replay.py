@@ -88,7 +88,8 @@ class PlayerReplay(AdversarialTrick):
 
     A copy of each player is kept after every `every` of its updates, the last `keep` of them. Of every `every` turns
     that a player has against an opponent, the first `steps` are against one of the opponent's copies, old and new ones
-    as often. Counts alone decide, so every rank does the same.
+    as often. Counts alone decide, so every rank does the same. A past opponent is a delay, which can make a game that
+    rests go round; where it was measured the discriminator swung hardly less for it (docs/techniques.md).
 
     players: whose past is kept, none named for all. where: copies lie on the `device`, or on the `cpu` to save its
     memory. Copies hold buffers too (running statistics), and a turn against a copy never changes it.
