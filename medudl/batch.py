@@ -17,7 +17,7 @@ class Batch(TypedDict, total=False):
     image: Tensor  # (B, C, *S) float32, nominally in [0, 1]; brighter voxels may exceed 1
     target: Tensor  # (B, C', *S) the other domain of a translation, paired or not
     label: Tensor  # (B,) int64, -1 = none
-    condition: Tensor  # (B, K) float32, what a conditional generator is told; absent where labels say it
+    condition: Tensor  # (B, K) float32, what data.condition tells a conditional generator; absent where it is empty
     mask: Tensor  # (B, 1, *S) bool, lesion
     foreground: Tensor  # (B, 1, *S) bool, head, body or brain; absent where every voxel of every image is of it
     id: list[str]  # pseudonymous name of each item, "<case>/<slice>"

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from medudl.errors import UserError
 
+SLICE_POSITION = "slice_position"  # of data.condition: where along the scan the slice lies, which is no column
+
 
 class Settings(BaseModel):
     """Base of every section: unknown keys are refused, values are not changed after reading."""
@@ -81,6 +83,7 @@ class Data(Settings):
     lesion_free_slices: bool = False  # train on slices of lesion patients that lie `lesion_margin` slices off the mask
     lesion_margin: int = Field(1, ge=0)
     min_foreground: float = Field(0.02, ge=0, le=1)  # a training slice or patch holds at least this share
+    condition: list[str] = []  # cohort columns, and slice_position, that a conditional generator is told of each item
     augment: Augment = Augment()
     cache: str | None = None  # folder; default: .medudl_cache beside the run folder
     cache_workers: int = Field(2, ge=1)
@@ -98,6 +101,10 @@ class Data(Settings):
             raise ValueError("view: patches needs size, the patch's D, H, W")
         if self.spacing is not None and (len(self.spacing) != 3 or any(s is not None and s <= 0 for s in self.spacing)):
             raise ValueError(f"spacing needs three positive numbers or nulls (D, H, W in mm), got {self.spacing}")
+        if SLICE_POSITION in self.condition and self.dims == 3:
+            raise ValueError(f"condition: slice_position takes view: slices or slices_25d, not {self.view}")
+        if len(set(self.condition)) < len(self.condition):
+            raise ValueError(f"condition names a column twice: {', '.join(self.condition)}")
         return self
 
     def intensity_of(self, contrast: str) -> Intensity:

@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "errors": 0, "batch": 0, "config": 0, "registry": 0, "version": 0, "networks": 0, "losses": 0, "metrics": 0,
+    "errors": 0, "batch": 0, "condition": 0, "config": 0, "registry": 0, "version": 0,
+    "networks": 0, "losses": 0, "metrics": 0,
     "tricks": 1,
     "methods": 2, "data": 2,
     "run": 3, "state": 3,

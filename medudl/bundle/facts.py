@@ -41,7 +41,7 @@ class Facts:
     @property
     def supervised(self) -> bool:
         """Whether it learnt from labels."""
-        return method_class(str(self.config.method["name"])).supervised
+        return method_class(str(self.config.method["name"])).supervised_by(self.config.data.condition)
 
     @cached_property
     def cases(self) -> list[Case]:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from medudl.batch import Batch
 from medudl.config import Data
 from medudl.data.augment import Augmenter
+from medudl.data.conditions import Told
 from medudl.data.items import Item, cut, items_of, window
 from medudl.data.pipeline import Prepared, item_shape
 from medudl.errors import UserError
@@ -29,10 +30,11 @@ class Loader:
     epoch, its place in that order). Nothing else enters, so workers, prefetching and `start` change no batch, and
     several ranks see between them what one would see.
 
-    labels: {case id: class number}; others are -1. shuffle: a training epoch, of full batches alone (a set smaller
-    than one batch is repeated to fill it); without it every item comes once, in order. lesion_free: see `items_of`;
-    cases without a mask are then left out, and named in `left_out`. rank, world: this process and how many there are;
-    a training epoch drops what does not divide, else the first items are repeated.
+    labels: {case id: class number}; others are -1. told: what a conditional generator is told of the cases. shuffle: a
+    training epoch, of full batches alone (a set smaller than one batch is repeated to fill it); without it every item
+    comes once, in order. lesion_free: see `items_of`; cases without a mask are then left out, and named in `left_out`.
+    rank, world: this process and how many there are; a training epoch drops what does not divide, else the first items
+    are repeated.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Loader:
         data: Data,
         *,
         labels: Mapping[str, int] | None = None,
+        told: Told | None = None,
         batch_size: int,
         seed: int = 0,
         shuffle: bool,
@@ -66,6 +69,8 @@ class Loader:
         self.shape = _common_shape(prepared, data)
         augmenter = Augmenter(data) if augment and data.augment.active else None
         self._gather = _Gather(prepared, data, labels or {}, self.items, self.shape, augmenter)
+        if told is not None:
+            self._gather.conditions = told.of_items(prepared, self.items)
 
     def __len__(self) -> int:
         """Batches in an epoch, of this rank."""
@@ -137,6 +142,7 @@ class _Gather:
         ]
         self.data, self.items, self.shape, self.augmenter = data, items, shape, augmenter
         self.labels = np.array([labels.get(prepared[item.case].case_id, -1) for item in items], dtype=np.int64)
+        self.conditions: NDArray[np.float32] | None = None
         self.ids = [f"{prepared[item.case].case_id}/{item.index}" for item in items]
         # Turned by augmentation, an image has corners that are no foreground.
         whole = augmenter is None and all(p.foreground.all() for p in self.prepared)
@@ -154,6 +160,8 @@ class _Gather:
             "label": torch.from_numpy(self.labels[numbers]),
             "id": [self.ids[number] for number in chosen],
         }
+        if self.conditions is not None:
+            batch["condition"] = torch.from_numpy(self.conditions[numbers])
         tensors: dict[str, Tensor] = {"image": batch["image"]}
         for key in self.keys[1:]:
             tensors[key] = torch.zeros((len(chosen), 1, *self.shape[1:]), dtype=torch.bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medudl.batch import Batch
+from medudl.condition import Condition
 from medudl.errors import UserError
 from medudl.losses.adversarial import Loss
 from medudl.methods.gan import GAN
@@ -25,12 +26,13 @@ class ConditionalGAN(GAN):
 
         D(x, y),   G(z, y),   y of the batch's own images for both the real and the generated
 
-    y (B, K) is the batch's `condition` where the loader gives one, else the label as K zeros and ones, one class each.
-    An image without a label (-1) gets zeros: "unknown" is a condition of its own, so the image teaches both networks
-    what scans look like and nothing about a class. Leaving it out would change the size of batches.
+    y (B, K) is the batch's `condition` where `data.condition` names what is told (contrast, slice_position, age ...),
+    else the label as K zeros and ones, one class each. An image without a label (-1) gets zeros: "unknown" is a
+    condition of its own, so the image teaches both networks what scans look like and nothing about a class. Leaving it
+    out would change the size of batches.
 
-    classes: names of the labels, in the order of their numbers; training fills them in from the cohort. numbers: K
-    where the loader gives `condition`; 0: as many as classes. Other options as in gan.
+    classes: names of the labels, in the order of their numbers. conditions: what is told in their stead, in the order
+    of y. Training fills in either from the cohort. Other options as in gan.
 
     A code is z ++ y, Z = latent + K numbers. `draw` takes y from the training images, one of 512 of them (the latest
     seen; once training has ended, spread evenly over all), so samples have their frequencies. `sample_of` is told y.
@@ -43,8 +45,8 @@ class ConditionalGAN(GAN):
         self,
         shape: tuple[int, ...],
         *,
-        classes: tuple[str, ...],
-        numbers: Annotated[int, Field(ge=0)] = 0,
+        classes: tuple[str, ...] = (),
+        conditions: tuple[Condition, ...] = (),
         latent: Annotated[int, Field(ge=1)] = 100,
         width: Annotated[int, Field(ge=1)] = 64,
         norm: Literal["batch", "none"] = "batch",
@@ -53,17 +55,25 @@ class ConditionalGAN(GAN):
         discriminator_steps: Annotated[int, Field(ge=1)] = 1,
         generator_steps: Annotated[int, Field(ge=1)] = 1,
     ) -> None:
-        super().__init__(
-            shape, numbers or len(classes), latent=latent, width=width, norm=norm, upsampling=upsampling, loss=loss,
-            discriminator_steps=discriminator_steps, generator_steps=generator_steps,
-        )  # fmt: skip
-        if not self.told:
+        if not classes and not conditions:
             raise UserError("method.classes: there is no class to tell the networks; name two, or take method gan")
+        of_classes = () if conditions else (Condition(name="class", values=classes),)
+        super().__init__(
+            shape, sum(one.size for one in conditions or of_classes), latent=latent, width=width, norm=norm,
+            upsampling=upsampling, loss=loss, discriminator_steps=discriminator_steps, generator_steps=generator_steps,
+        )  # fmt: skip
         self.classes = classes
+        self.conditions: tuple[Condition, ...] = conditions or of_classes
+        self.by_label = not conditions
         self.remembered: Tensor
         self.register_buffer("remembered", torch.zeros(_REMEMBERED, self.told))
         self.met: Tensor
         self.register_buffer("met", torch.zeros((), dtype=torch.int64))  # how many conditions were seen
+
+    @classmethod
+    def supervised_by(cls, condition: Sequence[str]) -> bool:
+        """Other conditions than classes need no label."""
+        return not condition
 
     def step(self, batch: Batch) -> Iterator[Objective]:
         """As in gan; the conditions are remembered first."""
@@ -71,10 +81,9 @@ class ConditionalGAN(GAN):
         yield from super().step(batch)
 
     def condition(self, batch: Batch) -> Tensor:
-        """(B, K): the batch's `condition`, or its labels as zeros and ones; zeros where there is none."""
-        given = batch.get("condition")
-        if given is not None:
-            return given.float()
+        """(B, K): the batch's `condition`, or its labels as zeros and ones; zeros where there is no label."""
+        if not self.by_label:
+            return batch["condition"].float()
         label = batch.get("label")
         if label is None:
             return torch.zeros(len(batch["image"]), self.told, device=batch["image"].device)

@@ -66,6 +66,11 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.shape = tuple(shape)
 
+    @classmethod
+    def supervised_by(cls, condition: Sequence[str]) -> bool:
+        """`supervised`, where `data.condition` names these columns of the cohort."""
+        return cls.supervised
+
     @abstractmethod
     def players(self) -> dict[str, nn.Module]:
         """The parts that are trained, each with an optimiser of its own. Every parameter belongs to one at most."""

@@ -80,7 +80,7 @@ def learnt_and_held_out(run: Run, cohort: Cohort, splits: Sequence[str] = ("val"
     cases, _ = cases_of(cohort.select(run.config.data.where), run.config.data)
     named = set(run.read_json(SCANS)["train"]) if (run.path / SCANS).is_file() else None
     learnt = [case for case in cases if (case.split == "train" if named is None else case.id in named)]
-    if not method_class(run.config.method["name"]).supervised:
+    if not method_class(run.config.method["name"]).supervised_by(run.config.data.condition):
         cases = training_cases(cases, run.config.data)[0]
     known = {case.subject for case in learnt}
     others = [case for case in cases if case.split in splits and case.subject not in known]

@@ -45,7 +45,8 @@ def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tup
     contrasts = Counter(name for case in train for name in case.names)
     named = ", ".join(f"{name or 'unnamed'} ({count})" for name, count in sorted(contrasts.items()))
     view = run.config.data.view.replace("_25d", " with neighbours")
-    kind = "labelled" if method_class(run.config.method["name"]).supervised else "healthy"
+    supervised = method_class(run.config.method["name"]).supervised_by(run.config.data.condition)
+    kind = "labelled" if supervised else "healthy"
     lines = [
         f"# {run.config.method['name']}, trained by medudl {VERSION}",
         "",

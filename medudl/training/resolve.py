@@ -1,4 +1,4 @@
-"""A config made complete before training: what `method.init` brings with it, and the classes that the labels name."""
+"""A config made complete before training: what `method.init` brings with it, classes and conditions of the cohort."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from medudl.condition import Condition
 from medudl.config import Config, Data, validate_config
 from medudl.data.cohort import Cohort
+from medudl.data.conditions import Told, learnt
 from medudl.errors import UserError
 from medudl.methods import option_names, required_names
 from medudl.methods.method import Method
@@ -15,17 +17,24 @@ from medudl.run import Run
 from medudl.training.scans import Plan, choose_scans
 
 # Data settings of which a config without them says nothing about the images, so that they do not come with `init`.
-FILLED = ("body", "classes", "counts", "healthy")  # options that `complete` fills in where a config leaves them out
-_OWN = {"cache", "cache_workers", "lesion_free_slices", "lesion_margin"}
+FILLED = (
+    "body",
+    "classes",
+    "conditions",
+    "counts",
+    "healthy",
+)  # options that `complete` fills in where a config leaves them out
+_OWN = {"cache", "cache_workers", "condition", "lesion_free_slices", "lesion_margin"}
 
 
 def complete(config: Config, cohort: Cohort, stored: Config | None = None) -> tuple[Config, Plan]:
     """Every setting of a training, and its scans.
 
     With `method.init`: the body, and every setting of `data` that the config leaves out, are those of that run. The
-    classes, their healthy ones and their counts come from the labels of the train split. What a method has no option
-    for is not filled in. stored: the config of the run that is resumed, which knows all this without the other run.
-    Raises UserError: no such run, no scans, fewer than two classes.
+    classes, their healthy ones and their counts come from the labels of the train split; with `data.condition`, what
+    each condition can be from its columns instead. What a method has no option for is not filled in. stored: the config
+    of the run that is resumed, which knows all this without the other run.
+    Raises UserError: no such run, no scans, fewer than two classes, a condition that says nothing.
     """
     config, notes = _begun(config, stored)
     if "body" in required_names(config.method["name"]) and not config.method.get("body"):
@@ -33,11 +42,12 @@ def complete(config: Config, cohort: Cohort, stored: Config | None = None) -> tu
             f"method.body is missing: begin from a run with --set method.init=RUN, or give the section of the method"
             f" whose encoder {config.method['name']} is to stand on"
         )
+    _check_conditions(config)
     plan = choose_scans(config, cohort)
     seen = 0 if stored is not None else seen_before(config, plan.cohort)
     if seen:
         notes.append(f"{config.init} was trained on images of {seen} of the test patients: it will look better on them")
-    config = _with_classes(config, plan)
+    config = _with_conditions(config, plan) if config.data.condition else _with_classes(config, plan)
     lacking = set(config.options.get("classes", [])) - {case.label for case in plan.val}
     if lacking:
         notes.append(f"the val split, which chooses the best weights, has no scan of {', '.join(sorted(lacking))}")
@@ -107,3 +117,28 @@ def _with_classes(config: Config, plan: Plan) -> Config:
     method = {**{key: value for key, value in filled.items() if key in options}, **config.method}
     method = {key: filled[key] if value is None and key in filled else value for key, value in method.items()}
     return config.model_copy(update={"method": method})
+
+
+def _check_conditions(config: Config) -> None:
+    """Raise UserError: conditions for a method that is told none, or settings of them that disagree."""
+    name, wanted = config.method["name"], config.data.condition
+    if wanted and "conditions" not in option_names(name):
+        raise UserError(
+            f"data.condition: {name} is told nothing of its images but what they show; leave it out, or train"
+            " conditional_gan"
+        )
+    if wanted and config.method.get("classes"):
+        raise UserError("method.classes does not go with data.condition; leave it out, and name label among them")
+    given = [Condition.model_validate(one).name for one in config.method.get("conditions") or ()]
+    if given and given != wanted:
+        raise UserError(
+            f"method.conditions is of {', '.join(given)}, data.condition of {', '.join(wanted) or 'nothing'}; leave the"
+            " former out: training fills it in"
+        )
+
+
+def _with_conditions(config: Config, plan: Plan) -> Config:
+    found = learnt(config.data.condition, plan.cohort, plan.train)
+    Told.of(found, plan.cohort, plan.val)  # what is no number in it is told now, not when all scans are prepared
+    filled = config.method.get("conditions") or [one.model_dump(mode="json", exclude_defaults=True) for one in found]
+    return config.model_copy(update={"method": {**config.method, "conditions": filled}})

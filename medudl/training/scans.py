@@ -33,7 +33,7 @@ def choose_scans(config: Config, cohort: Cohort) -> Plan:
     if not cases:
         told = f" ({notes[0]})" if notes else ""
         raise UserError(f"the cohort has no scan for data.where and data.channels{told}; see its contrast column")
-    supervised = method_class(config.method["name"]).supervised
+    supervised = method_class(config.method["name"]).supervised_by(config.data.condition)
     if config.train.labels < 1 and not supervised:
         raise UserError(f"train.labels: {config.method['name']} learns without labels; leave it out")
     chosen: dict[str, list[Case]] = {}

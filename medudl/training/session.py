@@ -11,9 +11,11 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from medudl.condition import Condition
 from medudl.config import Config
 from medudl.data.cache import Cache
 from medudl.data.cases import Case
+from medudl.data.conditions import Told
 from medudl.data.loaders import Loader
 from medudl.data.pipeline import Pipeline
 from medudl.errors import UserError
@@ -140,10 +142,12 @@ def _loader(
     """everywhere: each rank gets all of it."""
     data, train = run.config.data, run.config.train
     numbers = {name: i for i, name in enumerate(run.meta["classes"])}
+    conditions = [Condition.model_validate(one) for one in run.config.options.get("conditions") or ()]
     return Loader(
         [cache.get(case) for case in cases],
         data,
         labels={case.id: numbers[case.label] for case in cases if case.label in numbers},
+        told=Told.of(conditions, cache.cohort, cases) if conditions else None,
         batch_size=train.batch_size,
         seed=train.seed,
         shuffle=training,

@@ -35,7 +35,9 @@ def test_labels_become_zeros_and_ones() -> None:
 
 
 def test_a_condition_of_the_loader_stands_in_for_labels() -> None:
-    method = _build(numbers=2)
+    method = _build(
+        classes=(), conditions=[{"name": "age", "low": 0, "high": 90}, {"name": "slice_position", "low": 0, "high": 1}]
+    )
     y = torch.tensor([[0.1, 1.0], [0.9, 0.0]])
     assert torch.equal(method.condition(_batch([0, 1], condition=y)), y)
     assert len(list(method.step(_batch([0, 1], condition=y)))) == 2
