@@ -21,8 +21,8 @@ _MOST = 8  # times `width`: channels double with each halving up to this
 _SLOPE = 0.2  # of the leaky ReLU
 _SPREAD = 0.02  # standard deviation of the first weights
 
-_CONV: Mapping[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED: Mapping[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+CONV: Mapping[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: Mapping[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _SPREAD_OUT: Mapping[int, Callable[..., Tensor]] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
@@ -41,7 +41,7 @@ class ResizeConv(nn.Module):
 
     def __init__(self, dims: int, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__()
-        self.conv: Any = _CONV[dims](inputs, outputs, 3, padding=1, bias=bias)
+        self.conv: Any = CONV[dims](inputs, outputs, 3, padding=1, bias=bias)
         self.spread_out = _SPREAD_OUT[dims]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,14 +74,14 @@ class Generator(nn.Module):
         widths = [width * min(_MOST, 2**i) for i in reversed(range(levels))]
         plain = norm == "batch"  # which takes any bias away again
         coarse = _coarse(self.size, levels)
-        project = _TRANSPOSED[dims](latent + condition, widths[0], coarse, bias=not plain)
+        project = TRANSPOSED[dims](latent + condition, widths[0], coarse, bias=not plain)
         stages = [nn.Sequential(project, norm_layer(norm, dims, widths[0]), nn.ReLU())]
         for a, b in zip(widths, widths[1:], strict=False):
-            enlarge = _enlarge(upsampling, dims, a, b, bias=not plain)
-            stages.append(nn.Sequential(enlarge, norm_layer(norm, dims, b), nn.ReLU()))
-        last = _enlarge(upsampling, dims, widths[-1], channels, bias=True)
+            larger = enlarge(upsampling, dims, a, b, bias=not plain)
+            stages.append(nn.Sequential(larger, norm_layer(norm, dims, b), nn.ReLU()))
+        last = enlarge(upsampling, dims, widths[-1], channels, bias=True)
         self.body = nn.Sequential(*stages, nn.Sequential(last, nn.Tanh()))
-        _first_weights(self)
+        first_weights(self)
 
     def forward(self, code: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, Z), (B, K) -> (B, C, *S) in [-1, 1]."""
@@ -109,8 +109,8 @@ class Discriminator(nn.Module):
             stages.append(nn.Sequential(halve, norm_layer(norm, dims, b), nn.LeakyReLU(_SLOPE)))
         self.multiple = 2**levels
         self.body = nn.Sequential(*stages)
-        self.head = nn.Sequential(_CONV[dims](widths[-1], 1, _coarse(size, levels)), nn.Flatten(0))
-        _first_weights(self)
+        self.head = nn.Sequential(CONV[dims](widths[-1], 1, _coarse(size, levels)), nn.Flatten(0))
+        first_weights(self)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, *S), (B, K) -> logits (B,)."""
@@ -136,16 +136,17 @@ def _coarse(size: Sequence[int], levels: int) -> tuple[int, ...]:
 
 
 def _halve(dims: int, inputs: int, outputs: int, bias: bool) -> nn.Module:
-    return _CONV[dims](inputs, outputs, 4, stride=2, padding=1, bias=bias)
+    return CONV[dims](inputs, outputs, 4, stride=2, padding=1, bias=bias)
 
 
-def _enlarge(upsampling: Upsampling, dims: int, inputs: int, outputs: int, bias: bool) -> nn.Module:
+def enlarge(upsampling: Upsampling, dims: int, inputs: int, outputs: int, bias: bool) -> nn.Module:
+    """Twice the size: `ResizeConv`, or a transposed convolution 4 x 4 (x 4) of stride 2."""
     if upsampling == "resize":
         return ResizeConv(dims, inputs, outputs, bias)
-    return _TRANSPOSED[dims](inputs, outputs, 4, stride=2, padding=1, bias=bias)
+    return TRANSPOSED[dims](inputs, outputs, 4, stride=2, padding=1, bias=bias)
 
 
-def _first_weights(network: nn.Module) -> None:
+def first_weights(network: nn.Module) -> None:
     """As published: normal(0, .02); scales of batch norm normal(1, .02), where 0 would shut every channel."""
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
