@@ -37,11 +37,15 @@ class InstanceNormalisation(nn.Module):
                 "tricks: instance_norm: a layer has but one voxel, which would come out 0 whatever it was; leave its"
                 " player out, or train on larger images (data.size)"
             )
-        weight, bias = (None if p is None else p.to(x.dtype) for p in (self.weight, self.bias))
         # Groups of one channel: the numbers of torch's instance norm, whose kernel takes two to seven times as long on
         # a CPU. Contiguous: where channels lie last, torch takes the variance as a difference of squares.
         with torch.autocast(x.device.type, enabled=False):
-            return F.group_norm(x.contiguous(), x.shape[1], weight, bias, self.eps)
+            y = F.group_norm(x.contiguous(), x.shape[1], eps=self.eps)
+            if self.weight is None or self.bias is None:
+                return y
+            # By itself: the kernel would multiply first and take the mean away afterwards.
+            weight, bias = (p.to(y.dtype)[(..., *[None] * (x.ndim - 2))] for p in (self.weight, self.bias))
+            return torch.addcmul(bias, y, weight)
 
 
 def norm(kind: Norm, dims: int, channels: int) -> nn.Module:
