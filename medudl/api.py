@@ -149,12 +149,15 @@ def embed(
 
 def sample(
     run: str | Path, n: int, out: str | Path, *, seed: int = 0, features: str | Path | None = None,
-    device: str = "auto", progress: bool = True,
+    condition: Sequence[str] = (), device: str = "auto", progress: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
-    """New images that a run draws, each beside the training image nearest to it. Returns samples.csv."""
+    """New images that a run draws, each beside the training image nearest to it. Returns samples.csv.
+
+    condition: what all are to show, for a method that can be told: ["contrast=T1", "slice_position=0.5"].
+    """
     from medudl.tasks import sample as task
 
-    return task.sample(run, n, out, seed=seed, features=features, device=device, progress=progress)
+    return task.sample(run, n, out, seed=seed, features=features, condition=condition, device=device, progress=progress)
 
 
 def classify(

@@ -143,13 +143,19 @@ def sample(
     out: Out,
     count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a conditional method, what all shall show: contrast=T1, slice_position=0.5, class=NORMAL."
+        ),
+    ] = None,
     features: Features = None,
     device: Device = "auto",
 ) -> None:
     """Draw new images; beside each the training image nearest to it, and whether it is a copy."""
     from medudl import api
 
-    table = api.sample(run, count, out, seed=seed, features=features, device=device)
+    table = api.sample(run, count, out, seed=seed, features=features, condition=condition or (), device=device)
     told = ""
     if "flagged" in table:
         told = f", {int(table['flagged'].sum())} of them closer to a training image than other patients are"

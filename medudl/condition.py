@@ -53,7 +53,7 @@ class Condition(BaseModel):
         """As `numbers`. Raises UserError where it is none of the values, or outside of what was learnt from."""
         if self.values:
             if text not in self.values:
-                raise UserError(f"{self.name}={text}: no such value; {_near(text, self.values)}")
+                raise UserError(f"{self.name}={text}: no such value; {nearest(text, self.values, 'there are')}")
             return self.numbers(text)
         number, (low, high) = number_of(text), self._ends()
         if number is None or not low <= number <= high:
@@ -82,7 +82,3 @@ def number_of(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _near(text: str, known: Sequence[str]) -> str:
-    return nearest(text, known).replace("known keys", "it knows")

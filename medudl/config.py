@@ -65,6 +65,8 @@ class Data(Settings):
     where: dict[str, str | list[str]] = {}  # cohort column -> accepted value(s)
     channels: list[str] = []  # contrasts stacked as channels; empty: each series is a case of one channel
     grid: str | None = None  # the contrast whose grid the others are put on; default: the first channel
+    target: list[str] = []  # translation: contrasts of the other side, or one modality; `channels` are the source's
+    pairs: Literal["check", "trust"] = "check"  # registered pairs: those that lie apart are left out and named
     missing: Literal["skip", "zero"] = "skip"  # a study that lacks a channel: left out and named, or zeros + indicator
     register_to_grid: bool = False  # rigid registration of the other channels to the grid series (SimpleITK)
     repair: bool = False  # resample unevenly spaced or tilted stacks instead of refusing them
@@ -105,7 +107,19 @@ class Data(Settings):
             raise ValueError(f"condition: slice_position takes view: slices or slices_25d, not {self.view}")
         if len(set(self.condition)) < len(self.condition):
             raise ValueError(f"condition names a column twice: {', '.join(self.condition)}")
+        if self.target:
+            self._check_target()
         return self
+
+    def _check_target(self) -> None:
+        if not self.channels:
+            raise ValueError(f"target: {self.target} needs channels, the contrasts that it is made from")
+        if both := sorted(set(self.channels) & set(self.target)):
+            raise ValueError(f"target and channels both name {', '.join(both)}; a contrast is on one side")
+        if self.missing == "zero":
+            raise ValueError("missing: zero does not go with target; a study that lacks a contrast is left out")
+        if self.lesion_free_slices:
+            raise ValueError("lesion_free_slices does not go with target; a translation learns from whole scans")
 
     def intensity_of(self, contrast: str) -> Intensity:
         """The intensity map of one channel."""
@@ -234,10 +248,10 @@ def write_config(config: Config, path: str | Path) -> None:
     Path(path).write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def nearest(key: str, known: Sequence[str]) -> str:
-    """'; did you mean ...?' for the known key closest to `key`, else the list of known keys."""
+def nearest(key: str, known: Sequence[str], what: str = "known keys:") -> str:
+    """'; did you mean ...?' for the known key closest to `key`, else the list of known keys, which are `what`."""
     close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+    return f"did you mean {close[0]}?" if close else f"{what} {', '.join(known)}"
 
 
 def _set(tree: dict[str, Any], override: str) -> None:

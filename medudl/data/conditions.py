@@ -31,8 +31,7 @@ def learnt(names: Sequence[str], cohort: Cohort, cases: Sequence[Case]) -> tuple
     for name in names:
         if name not in known:
             why = "says which scan it is, not what it shows" if name in _NEVER else "is no column of the cohort"
-            near = nearest(name, known).replace("known keys", "it may be")
-            raise UserError(f"data.condition: {name} {why}; {near}")
+            raise UserError(f"data.condition: {name} {why}; {nearest(name, known, 'there are')}")
     return tuple(
         Condition(name=name, low=0, high=1) if name == SLICE_POSITION else _learnt(name, cohort, cases)
         for name in names

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medudl.data.cohort import Cohort
+from medudl.methods.method import Method
 from medudl.metrics.collapse import collapse
 from medudl.report.generator_classes import Judge, class_figure
 from medudl.report.generator_copies import copies_figures, memory_of, picture_grid
@@ -17,6 +18,7 @@ from medudl.report.generator_figures import REPEATS, feature_figures
 from medudl.report.generator_sets import Real, Sets, gather_sets, how_many, read_real
 from medudl.report.generator_spectra import spectra_of, spectrum_figure
 from medudl.report.generator_verdict import closing
+from medudl.tasks.conditions import conditions_of
 from medudl.tasks.detector import Restored
 from medudl.tasks.folds import one_run
 from medudl.tasks.outputs import Folder
@@ -60,7 +62,8 @@ def evaluate_generator(
     tree = {
         **_about(restored, real, sets, split), "features": [network.name for network in chosen.networks],
         "figures": figures, **closing(sets, first), "collapse": _collapse(sets, first), "spectra": spectra,
-        "notes": list(dict.fromkeys([*chosen.notes, _BY_PIXELS, *_left_out(real), *sets.notes, *memory.notes])),
+        "notes": list(dict.fromkeys([*chosen.notes, _BY_PIXELS, *_told(restored.method), *_left_out(real), *sets.notes,
+                                     *memory.notes])),
     }  # fmt: skip
     folder.text("report.json", json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     folder.text("report.html", page(tree, picture_grid(memory, sets, real, data), log))
@@ -87,6 +90,17 @@ def _collapse(sets: Sets, network: str) -> dict[str, Any] | None:
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in found.items()
     }
     return {**known, "sentence": f"{found['sentence'][:1].upper()}{found['sentence'][1:]}.", "features": network}
+
+
+def _told(method: Method) -> list[str]:
+    """Of a conditional method: what its samples were told, which no figure judges."""
+    names = " and ".join(one.name for one in conditions_of(method))
+    if not names:
+        return []
+    return [
+        f"Samples were told {names}, drawn as often as among the training images. Figures are of all of them together:"
+        " whether a sample shows what it was told is not judged here."
+    ]
 
 
 def _left_out(real: Real) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from medudl.errors import UserError
 from medudl.methods.method import Method
 from medudl.run import Run
+from medudl.tasks.conditions import Asked, conditions_of, in_words, told
 from medudl.tasks.detector import Restored
 from medudl.tasks.maps import batch_size
 
@@ -29,10 +30,11 @@ class Drawing:
     """n samples of one run, batch by batch.
 
     Codes are drawn at once where the method has them (`draw` and `decode`), so that the size of a batch changes no
-    sample; else each batch draws from a seed of its own. codes: (n, Z), or None.
+    sample; else each batch draws from a seed of its own. codes: (n, Z), or None. asked: what all samples are to show;
+    what else a conditional method is told is drawn from the training images' conditions.
     """
 
-    def __init__(self, restored: Restored, n: int, seed: int) -> None:
+    def __init__(self, restored: Restored, n: int, seed: int, asked: Asked | None = None) -> None:
         self.n, self.seed = n, seed
         self._method: Any = restored.method
         self._device = next((p.device for p in restored.method.parameters()), torch.device("cpu"))
@@ -41,7 +43,12 @@ class Drawing:
         self.codes: NDArray[np.float32] | None = None
         if draw is not None and "decode" in self._method.verbs():
             with seeded(self._device, seed), torch.inference_mode():
-                self.codes = draw(n).float().cpu().numpy()
+                self.codes = told(draw(n).float().cpu().numpy(), conditions_of(self._method), asked or {})
+
+    def conditions(self) -> list[str] | None:
+        """What each sample was told, in words; None where the method is told nothing."""
+        found = conditions_of(self._method)
+        return in_words(self.codes, found) if found and self.codes is not None else None
 
     def starts(self) -> range:
         """Where each batch begins."""

@@ -39,17 +39,19 @@ _PATIENTS = "nearest.npy, held_out.npy and the lower rows of grid.png are patien
 
 def sample(
     run: str | Path, n: int, out: str | Path, *, seed: int = 0, features: str | Path | None = None,
-    device: str = "auto", progress: bool = True,
+    condition: Sequence[str] = (), device: str = "auto", progress: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
     """Draw n new images into the folder OUT (docs/samples.md); returns samples.csv, one row a sample.
 
     Each is held against every training image, by pixels and by the features of a network, at thresholds set on real
     images of other patients. Where the run's scans are no longer at hand it is drawn all the same, and a note says so.
     features: pixels, efficientnet_lite0, a TorchScript or ONNX file, or a run with codes; by default
-    efficientnet_lite0 where its package is installed.
+    efficientnet_lite0 where its package is installed. condition: "contrast=T1", "slice_position=0.5", "class=NORMAL":
+    what all samples of a conditional method are to show; the rest is drawn as in the training images.
     OUT appears complete, or not at all; an earlier folder of samples there is replaced.
 
-    Raises UserError: no run or no weights, a method that draws nothing, n below 1, OUT not writable or something else.
+    Raises UserError: no run or no weights, a method that draws nothing, n below 1, a condition that it is not told,
+    OUT not writable or something else.
     """
     if n < 1:
         raise UserError(f"-n {n}: how many samples? Ask for one or more")
@@ -58,29 +60,35 @@ def sample(
         raise UserError(f"{out}: readers have judged these samples (reader_test); give another folder")
     opened = one_run(run)
     restored = Restored(opened, device)
+    from medudl.tasks.conditions import read_asked
     from medudl.tasks.draw import Drawing, check_samples  # torch: bad input is answered before it is loaded
     from medudl.tasks.feature_choice import chosen_features
     from medudl.tasks.nearest_real import compare, real_of
 
     check_samples(opened, restored.method, restored.name)
+    asked = read_asked(condition, restored.method, restored.name)
     chosen = chosen_features(features, restored, device)
     with drafted(out, INDEX, _WHAT) as folder:
         real = real_of(restored, progress)
-        drawing = Drawing(restored, n, seed)
+        drawing = Drawing(restored, n, seed, asked)
         made = _draw(restored, drawing, real, folder, progress)
         compared, why = compare(made.images, real, chosen.networks[0], restored.data, progress)
-        about = _about(restored, drawing, real, Path(out))
+        about = {**_about(restored, drawing, real, Path(out)), "condition": "; ".join(condition) or None}
         notes = [*made.notes, *chosen.notes, *real.notes]
         return _finish(made, real, compared, why, {**about, "notes": notes}, restored.data, folder)
 
 
 @dataclass(frozen=True)
 class _Made:
-    """images: (N, C, *S) float16, mapped from the draft. pictures: (N, H, W). notes: what there is to know."""
+    """images: (N, C, *S) float16, mapped from the draft. pictures: (N, H, W). notes: what there is to know.
+
+    conditions: what each was told, in words; None where the method is told nothing.
+    """
 
     images: NDArray[np.float16]
     pictures: NDArray[np.uint8]
     notes: list[str]
+    conditions: list[str] | None
 
 
 def _draw(restored: Restored, drawing: Drawing, real: Real, folder: Folder, progress: bool) -> _Made:
@@ -114,7 +122,7 @@ def _draw(restored: Restored, drawing: Drawing, real: Real, folder: Folder, prog
         write_array(folder, "codes", drawing.codes)
     made = np.concatenate(pictures)
     write_array(folder, "pictures", made)
-    return _Made(images, made, notes)
+    return _Made(images, made, notes, drawing.conditions())
 
 
 def _finish(
@@ -135,12 +143,12 @@ def _finish(
         _write_held_out(real.held_out, n, about["seed"], data, folder)
     with told(folder.path):
         show.write_png(folder.path / "grid.png", show.grid(made.pictures, nearest, flagged, real.aspect))
-    table = _table(n, compared)
+    table = _table(n, made.conditions, compared)
     told_in_words = table.replace({True: "true", False: "false"})
     folder.text("samples.csv", told_in_words.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     said = {
         **about, **_thresholds(compared), "compared_with": None if compared is None else real.counts(),
-        "why": why or None, "condition": None, "notes": notes,
+        "why": why or None, "notes": notes,
     }  # fmt: skip
     folder.text(INDEX, json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return table
@@ -165,11 +173,13 @@ def _over_patients(patients: Sequence[str], n: int, seed: int) -> NDArray[np.int
     return np.sort(order[np.argsort(turn, kind="stable")][:n])
 
 
-def _table(n: int, compared: Compared | None) -> pd.DataFrame:
+def _table(n: int, conditions: Sequence[str] | None, compared: Compared | None) -> pd.DataFrame:
     """samples.csv. Columns of the nearest image are empty where there is nothing to compare with."""
     from medudl.tasks.sample_pictures import number_of
 
     table = pd.DataFrame({"sample": [number_of(number, n) for number in range(n)]})
+    if conditions is not None:
+        table = table.assign(condition=conditions)
     return table if compared is None else table.assign(**compared.columns())
 
 
