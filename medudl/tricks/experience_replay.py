@@ -86,10 +86,15 @@ class Pool:
 class PlayerReplay(AdversarialTrick):
     """Replay of past players (Chintala et al. 2016, How to train a GAN): at times a player meets a past opponent.
 
-    A copy of each player is kept after every `every` of its updates, the last `keep` of them. Of every `every` turns
-    that a player has against an opponent, the first `steps` are against one of the opponent's copies, old and new ones
-    as often. Counts alone decide, so every rank does the same. A past opponent is a delay, which can make a game that
-    rests go round; where it was measured the discriminator swung hardly less for it (docs/techniques.md).
+    A copy of each player is kept after every `every` of its updates, the last `keep` of them. Of every `cycle` turns
+    (`every`, where none is given) that a player has against an opponent, the first `steps` are against one of the
+    opponent's copies, drawn for each cycle, old and new as often. Counts alone decide, so every rank does the same.
+
+    One past opponent is a delay; many of them, met in turn, are the mean of where the game has been. It calmed a game
+    that goes round where every * keep updates were several rounds, past and present took turns (cycle 2, steps 1) and
+    the discriminator was slow enough to average what it met. With turns against the past in blocks, or a past shorter
+    than a round, it gained far less, or did harm; and a game that rests may begin to go round. Figures:
+    docs/techniques.md.
 
     players: whose past is kept, none named for all. where: copies lie on the `device`, or on the `cpu` to save its
     memory. Copies hold buffers too (running statistics), and a turn against a copy never changes it.
@@ -101,12 +106,15 @@ class PlayerReplay(AdversarialTrick):
         every: Annotated[int, Field(ge=1)] = 100,
         keep: Annotated[int, Field(ge=1)] = 5,
         steps: Annotated[int, Field(ge=1)] = 10,
+        cycle: Annotated[int, Field(ge=1)] | None = None,
         players: tuple[str, ...] = (),
         where: Literal["device", "cpu"] = "device",
     ) -> None:
-        if steps > every:
-            raise UserError(f"tricks: player_replay: steps {steps} of every {every}; choose steps up to every")
         self.every, self.keep, self.steps, self.players, self.where = every, keep, steps, players, where
+        self.cycle = every if cycle is None else cycle
+        if steps > self.cycle:
+            what = "every" if cycle is None else "cycle"
+            raise UserError(f"tricks: player_replay: steps {steps} of {what} {self.cycle}; choose steps up to {what}")
         self.copies: dict[str, list[dict[str, Tensor]]] = {}
         self._updates: dict[str, int] = {}
         self._turns: dict[str, int] = {}  # of the opponents of each
@@ -134,16 +142,16 @@ class PlayerReplay(AdversarialTrick):
 
     @torch.no_grad()
     def stand_in(self, player: str) -> Weights | None:
-        """A past one in the first `steps` of every `every` turns, once there is one; called once a turn."""
+        """A past one in the first `steps` of every `cycle` turns, once there is one; called once a turn."""
         if player not in self._modules:
             return None
-        cycle, turn = divmod(self._turns.get(player, 0), self.every)
+        number, turn = divmod(self._turns.get(player, 0), self.cycle)
         self._turns[player] = self._turns.get(player, 0) + 1
         kept = self.copies.get(player)
         if not kept or turn >= self.steps:
             return None
         # One after another would meet the same distance back each time, which is a delay and no memory.
-        chosen = random.Random(cycle).choice(kept)
+        chosen = random.Random(number).choice(kept)
         # Cloned, since layers write into the buffers they are given, and the copy is to stay what it was.
         return {name: tensor.to(self._device(player), copy=True) for name, tensor in chosen.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ from medudl.tricks.trick import Trick
 
 STD = 0.1  # of the spot, and of the data about the circle of radius 1
 RATES = {"generator": 0.1, "discriminator": 1.0}
+SLOW = {"generator": 0.02, "discriminator": 0.2}  # a round takes some 180 steps, with RATES some 30
 BATCH = 32
 
 
@@ -99,16 +100,28 @@ def on_circle(angles: Tensor) -> Tensor:
     return torch.stack([angles.cos(), angles.sin()], dim=1)
 
 
-def play(seed: int, tricks: Sequence[Trick] = (), steps: int = 1200) -> Motion:
-    """Train by plain gradient steps through the one loop, and watch."""
+def play(
+    seed: int,
+    tricks: Sequence[Trick] = (),
+    steps: int = 1200,
+    rates: Mapping[str, float] = RATES,
+    forgetting: float = 0.0,
+) -> Motion:
+    """Train by plain gradient steps through the one loop, and watch.
+
+    forgetting: the discriminator's weight decay. Without it only what is shown anew takes away what was learnt.
+    """
     torch.manual_seed(seed)
     game = CircleGame()
     for trick in tricks:
         trick.setup(game.players())
     game.join(tricks)
     fabric, eight = launch(Train(steps=steps, device="cpu")), on_circle(torch.arange(8) * (math.pi / 4))
+    decay = {"generator": 0.0, "discriminator": forgetting}
     players = {
-        name: Player(fabric, name, module, Optimiser(name="sgd", lr=RATES[name], betas=(0.0, 0.9)))
+        name: Player(
+            fabric, name, module, Optimiser(name="sgd", lr=rates[name], betas=(0.0, 0.9), weight_decay=decay[name])
+        )
         for name, module in game.players().items()
     }
     places, logits = [], []
