@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from apps.viewer.catalogue import Catalogue, RunFolder
-from apps.viewer.house import house
 from apps.viewer.lookup import inside
-from apps.viewer.searching import Searching, Status
-from apps.viewer.theme import quiet
+from apps.viewer.making import Status
+from apps.viewer.making_page import button, failure, panel, watch
+from apps.viewer.searching import Searching
 from apps.viewer.words import count, faceless, sentence, split_word
 from medudl.config import read_config
 from medudl.data.cases import cases_of
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
-
-_EVERY = 2.0  # seconds between two looks at the progress
 
 
 @dataclass(frozen=True)
@@ -30,32 +29,35 @@ class Choice:
     split: str
     scans: int
 
+    def words(self) -> list[str]:
+        """As a command line has them."""
+        return [self.name, *(["--split", self.split] if self.split else [])]
+
 
 def search(catalogue: Catalogue, run: RunFolder) -> None:
     """Offer to look for unusual areas with this run, or say how far that is."""
     job = Searching(run.path, out_of(catalogue, run))
     status = job.status()
     if status.state == "running":
-        _watch(job, run)
+        watch(job, "Looking for unusual areas", _progress, "the search goes on, and the maps are here",
+              lambda: st.query_params.from_dict({"run": run.id}))  # fmt: skip
         return
     choices, trouble = choices_of(catalogue, run)
-    left, middle, right = st.columns([1, 3, 1])
-    with middle:
-        st.html('<div style="height:10vh"></div>')
-        st.subheader(f"Look for unusual areas with {run.name}")
+    with panel(f"Look for unusual areas with {run.name}"):
         st.write("Each scan gets a map of what is unusual, the scan as the model expects it, and a score.")
-        if status.state == "failed":
-            st.error(_failure(status))
-        if not choices:
-            st.warning(trouble)
-            return
-        number = st.radio("Which scans", range(len(choices)), format_func=lambda n: _word(choices[n]))
-        chosen = choices[number]
-        if st.button("Look for unusual areas", type="primary", icon=":material/search:"):
-            _start(job, chosen)
-        quiet("Or in a terminal:")
-        split = f" --split {chosen.split}" if chosen.split else ""
-        st.code(f"medudl detect {run.name} {chosen.name}{split} -o {job.out.name}", language=None)
+        failure(status, "The search", f"The search was stopped after {count(status.done, 'scan')}.")
+        chosen = pick(choices, trouble)
+        if chosen is not None:
+            button("Look for unusual areas", "search", lambda: job.start(chosen.table, chosen.split, chosen.scans),
+                   "The search", ["medudl", "detect", run.name, *chosen.words(), "-o", job.out.name])  # fmt: skip
+
+
+def pick(choices: Sequence[Choice], trouble: str) -> Choice | None:
+    """Which scans: None, and the trouble on the screen, where there are none."""
+    if not choices:
+        st.warning(trouble)
+        return None
+    return choices[st.radio("Which scans", range(len(choices)), format_func=lambda n: _word(choices[n]))]
 
 
 def out_of(catalogue: Catalogue, run: RunFolder) -> Path:
@@ -93,40 +95,6 @@ def choices_of(catalogue: Catalogue, run: RunFolder) -> tuple[list[Choice], str]
 def _word(choice: Choice) -> str:
     which = f"{split_word(choice.split)} scans" if choice.split else "all scans"
     return f"{count(choice.scans, 'scan')}: {which} of {choice.name}"
-
-
-def _start(job: Searching, chosen: Choice) -> None:
-    try:
-        job.start(chosen.table, chosen.split, chosen.scans)
-    except (UserError, OSError) as error:
-        st.error(str(error) if isinstance(error, UserError) else "The search could not be started on this computer.")
-        return
-    st.rerun()
-
-
-def _failure(status: Status) -> str:
-    if not status.error:
-        return f"The search was stopped after {count(status.done, 'scan')}."
-    told = faceless(status.error) if house().settings.private else status.error
-    return f"The search ended early: {sentence(told)}"
-
-
-@st.fragment(run_every=_EVERY)
-def _watch(job: Searching, run: RunFolder) -> None:
-    status = job.status()
-    if status.state != "running":
-        if status.state == "done":
-            st.query_params.from_dict({"run": run.id})
-        st.rerun()
-    left, middle, right = st.columns([1, 3, 1])
-    with middle:
-        st.html('<div style="height:14vh"></div>')
-        st.subheader("Looking for unusual areas")
-        share = status.done / status.total if status.total else 0.0
-        st.progress(min(share, 1.0), text=_progress(status))
-        quiet("You may close this page; the search goes on, and the maps are here when you come back.")
-        if st.button("Stop", icon=":material/stop_circle:"):
-            job.cancel()
 
 
 def _progress(status: Status) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import select
@@ -12,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,10 @@ class Drawn:
 class Walkers:
     """Workers, one a run: MOST of them, or as many as are busy; the one unused for longest goes first."""
 
-    def __init__(self, idle: float = IDLE_SECONDS) -> None:
-        self._idle = idle
-        self._held: OrderedDict[tuple[str, int], _Worker] = OrderedDict()
+    def __init__(self, idle: float = IDLE_SECONDS, module: str = "apps.viewer.explore_worker") -> None:
+        """module: what each process runs; it speaks as that one does."""
+        self._idle, self._module = idle, module
+        self._held: OrderedDict[tuple[str, str], _Worker] = OrderedDict()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._sweeper: threading.Thread | None = None
@@ -69,13 +72,13 @@ class Walkers:
 
     def _worker(self, run: Path) -> _Worker:
         try:
-            key = (str(run), (run / "weights.safetensors").stat().st_mtime_ns)
+            key = (str(run), _digest(run / "weights.safetensors"))
         except OSError:
             raise UserError("The model of these cases is gone, or its training has not ended.") from None
         with self._lock:
             worker = self._held.pop(key, None)
             if worker is None or not worker.alive:
-                worker = _Worker(run)
+                worker = _Worker(run, self._module)
             self._held[key] = worker
             spare = [each for each, other in self._held.items() if each != key and not other.busy]
             for each in spare[: max(0, len(self._held) - MOST)]:
@@ -98,6 +101,18 @@ class Walkers:
                 self._forget(worker)
 
 
+def _digest(weights: Path) -> str:
+    """SHA-256 of the weights; computed anew when their entry on the disk changes. Raises OSError."""
+    status = weights.stat()
+    return _hashed(weights, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _hashed(path: Path, *entry: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 class _Ended(Exception):
     """The worker is of no use any more; the text is for the screen."""
 
@@ -105,11 +120,11 @@ class _Ended(Exception):
 class _Worker:
     """One process. It ends by itself when our end of its standard input closes, so also when we are killed."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, module: str) -> None:
         root = str(Path(__file__).parents[2])
         paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "apps.viewer.explore_worker"], stdin=subprocess.PIPE,
+            [sys.executable, "-P", "-m", module], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, start_new_session=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
         )  # fmt: skip

@@ -48,6 +48,7 @@ class House:
     def close(self) -> None:
         """End the workers and let go of all that is held."""
         self.desk.close()
+        self.samples.close()
         self.store.close()
 
 

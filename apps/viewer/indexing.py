@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from apps.viewer.background import Background, tail
+from apps.viewer.background import Background
+from apps.viewer.making import LINES, Status, last_pass
 from medudl.data.index_progress import VARIABLE
 from medudl.errors import UserError
 
 TABLE = "cohort.csv"
-_LINES = "progress.jsonl"
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far it is. state: "idle" (never begun), "running", "done" or "failed".
-
-    what, done, total, seconds: the pass that runs, its items, and how long it has run. error: one line of a failure,
-    "" where it was stopped.
-    """
-
-    state: str
-    what: str = ""
-    done: int = 0
-    total: int = 0
-    seconds: float = 0.0
-    error: str = ""
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until the pass ends at its present speed; None before that can be said."""
-        if self.seconds < 1 or not self.done:
-            return None
-        return self.seconds / self.done * (self.total - self.done)
 
 
 class Indexing:
@@ -47,7 +22,7 @@ class Indexing:
 
     def start(self) -> bool:
         """Begin; False where it runs already. Raises UserError where the folder takes no table."""
-        lines = self._process.state / _LINES
+        lines = self._process.state / LINES
 
         def check() -> None:
             _check_writable(self.folder)
@@ -59,7 +34,7 @@ class Indexing:
     def status(self) -> Status:
         """How far it is now; cheap, and never raises."""
         if self._process.runs():
-            return self._progress()
+            return last_pass(self._process.state / LINES) or Status("running", "Looking for scans")
         if self._process.job() is None:
             return Status("idle")
         if self._process.finished(self.folder / TABLE):
@@ -71,15 +46,6 @@ class Indexing:
     def cancel(self) -> None:
         """Stop it. Nothing half-written stays: the table is written in one move at the end."""
         self._process.cancel()
-
-    def _progress(self) -> Status:
-        for line in reversed(tail(self._process.state / _LINES)):
-            try:
-                at = json.loads(line)
-            except ValueError:  # a line that is being written
-                continue
-            return Status("running", at["what"], at["done"], at["total"], at["seconds"])
-        return Status("running", "Looking for scans")
 
 
 def _check_writable(folder: Path) -> None:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-_NAMES = ("table", "pictures", "course", "step", "between", "along", "mix")
+_NAMES = ("table", "pictures", "course", "step", "between", "along", "mix", "alike")
 
 
 def _late(name: str) -> Callable[[Request], Awaitable[Response]]:

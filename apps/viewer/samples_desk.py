@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from apps.viewer.explore_walkers import Walkers
     from apps.viewer.samples_folder import Samples
 
 
@@ -33,12 +35,22 @@ class Offered:
         return read_samples(self.path)
 
 
+_IDLE = 1800.0  # seconds: to read a run's training images again may take minutes
+
+
 @dataclass
 class SamplesDesk:
-    """What was offered. Shared by all sessions of a viewer."""
+    """What was offered, and the training images that are searched. Shared by all sessions of a viewer."""
 
     _known: dict[str, Offered] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def searchers(self) -> Walkers:
+        """Processes with the training images of a run each; made, and imported, when first asked for."""
+        from apps.viewer.explore_walkers import Walkers
+
+        return Walkers(_IDLE, "apps.viewer.samples_worker")
 
     def offer(self, offered: Offered) -> None:
         """From now on it may be asked for."""
@@ -48,3 +60,8 @@ class SamplesDesk:
     def find(self, id: str) -> Offered | None:
         """What has this id, None for any other string."""
         return self._known.get(id)
+
+    def close(self) -> None:
+        """End the processes."""
+        if "searchers" in vars(self):
+            self.searchers.close()

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from apps.viewer.explore_routes import smaller
 from apps.viewer.house import house
+from apps.viewer.samples_alike import GONE, alike
 from apps.viewer.samples_codes import Codes, between, directions, mixed
 from apps.viewer.samples_course import course_of, picture_of
 from apps.viewer.samples_desk import Offered
@@ -30,6 +31,7 @@ STEPS = 9
 _BODY = 4096
 _THREADS = ThreadPoolExecutor(4, "samples")
 _DRAWING = ThreadPoolExecutor(4, "draw-samples")
+_COMPARING = ThreadPoolExecutor(4, "compare-samples")  # waits for training images, and must hold up no drawing
 _RAW = {"content-encoding": "identity", "cache-control": "no-store"}
 
 
@@ -67,33 +69,54 @@ def step(request: Request, offered: Offered) -> Response:
     return Response(data, media_type="image/png", headers={"cache-control": "no-store"})
 
 
-def between_(request: Request, offered: Offered) -> Response:
-    """Drawn by the model on the way from sample a to sample b: nine pictures, or one where `at` (0 to 1) is given."""
+def _between(request: Request, offered: Offered) -> tuple[Samples, Codes]:
+    """On the way from sample a to sample b: nine codes, or one where `at` (0 to 1) is given."""
     samples, codes = _coded(request, offered)
     (a,), (b,) = (_rows(request, name, samples, 1) for name in ("a", "b"))
     at = request.query_params.get("at")
     shares = np.array([_number(at, 0, 1)]) if at is not None else np.linspace(0, 1, STEPS)
-    return _draw(offered, between(codes[a], codes[b], shares))
+    return samples, between(codes[a], codes[b], shares)
 
 
-def along(request: Request, offered: Offered) -> Response:
-    """One picture: sample `from` moved along directions, `moves=0:1.5,2:-1` in standard deviations of the codes."""
+def _along(request: Request, offered: Offered) -> tuple[Samples, Codes]:
+    """One code: sample `from` moved along directions, `moves=0:1.5,2:-1` in standard deviations of the codes."""
     samples, codes = _coded(request, offered)
     (start,) = _rows(request, "from", samples, 1)
-    ways = _directions(offered, samples.key)
+    ways = _found(samples.key, offered)
     code = codes[start].copy()
     for part in filter(None, request.query_params.get("moves", "").split(",")):
         number, _, far = part.partition(":")
         way = ways[_whole(number, 0, len(ways) - 1)]
         code += _number(far, -REACH, REACH) * float((codes @ way).std()) * way
-    return _draw(offered, code[None], {"directions": len(ways)})
+    return samples, code[None]
 
 
-def mix(request: Request, offered: Offered) -> Response:
-    """Four pictures: the concepts A, B, C (means of samples' codes) and A - B + C."""
+def _mix(request: Request, offered: Offered) -> tuple[Samples, Codes]:
+    """Four codes: the concepts A, B, C (means of samples' codes) and A - B + C."""
     samples, codes = _coded(request, offered)
     a, b, c = (_rows(request, name, samples, MOST_CONCEPT) for name in ("a", "b", "c"))
-    return _draw(offered, mixed(codes, a, b, c))
+    return samples, mixed(codes, a, b, c)
+
+
+_WAYS = {"between": _between, "along": _along, "mix": _mix}
+
+
+def drawn(way: str, request: Request, offered: Offered) -> Response:
+    """What the model draws of the codes on a way."""
+    samples, codes = _WAYS[way](request, offered)
+    if offered.run is None:
+        raise UserError(GONE)
+    found = house().desk.walkers.ask(offered.run, {"codes": codes.astype(float).tolist()})
+    told = {"directions": len(_found(samples.key, offered))} if way == "along" else {}
+    return raw(found.pictures, {**found.about, **told})
+
+
+def alike_(request: Request, offered: Offered) -> Response:
+    """Of the codes on a way (`of`, and what that is asked with): the nearest training image of each, and its light."""
+    way = request.query_params.get("of", "")
+    if way not in _WAYS:
+        raise Bad
+    return raw(*alike(offered, *_WAYS[way](request, offered)))
 
 
 def raw(found: NDArray[np.uint8], told: dict[str, Any]) -> Response:
@@ -103,24 +126,12 @@ def raw(found: NDArray[np.uint8], told: dict[str, Any]) -> Response:
                     headers={**_RAW, "x-about": head})  # fmt: skip
 
 
-def _draw(offered: Offered, codes: Codes, told: dict[str, Any] | None = None) -> Response:
-    if offered.run is None:
-        raise UserError("The model that made these samples lies outside the opened folder or is gone, so that nothing"
-                        " can be drawn. Open the folder that holds both.")  # fmt: skip
-    drawn = house().desk.walkers.ask(offered.run, {"codes": codes.astype(float).tolist()})
-    return raw(drawn.pictures, {**drawn.about, **(told or {})})
-
-
 @lru_cache(maxsize=8)
 def _found(key: str, offered: Offered) -> Codes:
     samples = offered.samples()
     if samples.codes is None:
         raise Bad
     return directions(samples.codes, taken(samples.pictures, range(min(samples.n, 2000))))
-
-
-def _directions(offered: Offered, key: str) -> Codes:
-    return _found(key, offered)
 
 
 def _current(request: Request, offered: Offered) -> Samples:
@@ -211,6 +222,7 @@ async def reading(request: Request) -> Response:
 
 ANSWERS: dict[str, Callable[[Request], Awaitable[Response]]] = {
     **{f.__name__: _answering(f, _THREADS) for f in (table, pictures, course, step)},
-    **{f.__name__.rstrip("_"): _answering(f, _DRAWING) for f in (between_, along, mix)},
+    **{way: _answering(partial(drawn, way), _DRAWING) for way in _WAYS},
+    "alike": _answering(alike_, _COMPARING),
     "reading": reading,
 }

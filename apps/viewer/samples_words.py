@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 from apps.viewer.samples_folder import RISKS, Samples
@@ -16,7 +18,7 @@ NO_PATIENT = "Synthetic, not for diagnosis: a sample is no patient, and shows no
 def table_of(samples: Samples, private: bool) -> dict[str, Any]:
     """Everything that the browser draws from: one entry a sample. No path, and no patient's name where private."""
     cases = case_names(samples, private)
-    alpha = _alpha(samples)
+    alpha = alpha_of(samples)
     return {
         "key": samples.key, "n": samples.n, "ratio": samples.ratio,
         "nearest": samples.nearest is not None, "checked": samples.checked,
@@ -25,7 +27,7 @@ def table_of(samples: Samples, private: bool) -> dict[str, Any]:
         "about": about(samples), "warning": PATIENTS if samples.nearest is not None else "",
         "samples": [
             {"name": samples.text("sample", row) or str(row + 1), "risk": samples.risk(row), "case": cases[row],
-             "condition": samples.text("condition", row), "told": told(samples, row, alpha),
+             "condition": samples.text("condition", row), "told": told(partial(_cell, samples, row), alpha),
              "likeness": samples.number("similarity_pixels", row)}
             for row in range(samples.n)
         ],
@@ -33,15 +35,23 @@ def table_of(samples: Samples, private: bool) -> dict[str, Any]:
 
 
 def case_names(samples: Samples, private: bool) -> list[str]:
-    """How the screen names the nearest case of each sample: by pseudonym, or a number where it may be a name."""
-    found = [samples.text("nearest_case", row) for row in range(samples.n)]
-    numbers = {case: n for n, case in enumerate(sorted(set(found)), start=1)}
-    named = []
-    for row, case in enumerate(found):
-        shown = case if not private or PSEUDONYM.match(case) else f"training scan {numbers[case]}"
-        slice_ = samples.text("nearest_slice", row)
-        named.append(f"{shown}, slice {slice_}" if slice_ and case else shown if case else "")
-    return named
+    """How the screen names the nearest case of each sample."""
+    cells = ((samples.text("nearest_case", row), samples.text("nearest_slice", row)) for row in range(samples.n))
+    return [named(samples, case, slice_, private) for case, slice_ in cells]
+
+
+def named(samples: Samples, case: str, slice_: str, private: bool) -> str:
+    """A training case by pseudonym, or by a number among those nearest to these samples where it may be a name."""
+    shown = case
+    if private and case and not PSEUDONYM.match(case):
+        number = _numbered(tuple(samples.table.get("nearest_case", []))).get(case)
+        shown = f"training scan {number}" if number else "a training scan that is nearest to no sample of the gallery"
+    return f"{shown}, slice {slice_}" if slice_ and case else shown
+
+
+@lru_cache(maxsize=8)
+def _numbered(cases: tuple[str, ...]) -> dict[str, int]:
+    return {case: n for n, case in enumerate(sorted(set(cases)), start=1)}
 
 
 def about(samples: Samples) -> list[str]:
@@ -61,12 +71,12 @@ def about(samples: Samples) -> list[str]:
     return lines + [note for note in notes if not any(note in line for line in lines)]
 
 
-def told(samples: Samples, row: int, alpha: float) -> list[str]:
-    """What the figures of one sample mean: in pixels, and in the features of a network."""
+def told(number: Callable[[str], float | None], alpha: float) -> list[str]:
+    """What the figures of one image, by columns of samples.csv, mean: in pixels, and in the features of a network."""
     sentences = []
     for name, word, more in (("pixels", "Pixel by pixel", True), ("features", "In what it shows", False)):
-        value = samples.number("similarity_pixels" if more else "distance_features", row)
-        limit = samples.number(f"threshold_{name}", row)
+        value = number("similarity_pixels" if more else "distance_features")
+        limit = number(f"threshold_{name}")
         if value is None:
             continue
         figures = f"({'likeness' if more else 'distance'} {_three(value)}"
@@ -87,7 +97,12 @@ def _three(value: float) -> str:
     return short(value, 3) if abs(value) < 1 else f"{value:.3g}"
 
 
-def _alpha(samples: Samples) -> float:
+def _cell(samples: Samples, row: int, column: str) -> float | None:
+    return samples.number(column, row)
+
+
+def alpha_of(samples: Samples) -> float:
+    """The share of new patients' images that light up by chance."""
     told = samples.meta.get("alpha")
     if isinstance(told, (int, float)) and not isinstance(told, bool) and 0 < told < 1:
         return float(told)

@@ -6,8 +6,9 @@ import streamlit as st
 
 from apps.viewer.catalogue import Catalogue
 from apps.viewer.house import house
-from apps.viewer.indexing import Indexing, Status
+from apps.viewer.indexing import Indexing
 from apps.viewer.lookup import Look
+from apps.viewer.making import Status
 from apps.viewer.theme import empty, quiet
 from apps.viewer.words import count, faceless, sentence
 from medudl.errors import UserError

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from apps.viewer import background
-from apps.viewer.indexing import Indexing, Status
+from apps.viewer.indexing import Indexing
+from apps.viewer.making import Status
 from medudl.api import shipped
 from medudl.data.cohort import Cohort
 from medudl.data.index_progress import VARIABLE, Bar, Lines, shown

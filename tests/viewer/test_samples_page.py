@@ -15,6 +15,7 @@ from apps.viewer import background, samples_component, samples_make
 from apps.viewer.catalogue import Catalogue
 from apps.viewer.house import Settings, house, open_house
 from apps.viewer.lookup import look
+from apps.viewer.making_page import passing
 from apps.viewer.samples_course import course_of
 from apps.viewer.samples_find import generator_runs, generators, report_of, sample_folders
 from apps.viewer.samples_folder import read_samples
@@ -253,7 +254,7 @@ def test_while_samples_are_made_the_page_says_how_far(folder, draw, monkeypatch)
     catalogue = Catalogue(folder)
     job = Sampling(folder / "run", out_of(catalogue, catalogue.runs()[0]))
     (job._process.state / "progress.jsonl").write_text('{"what": "samples", "done": 3, "total": 64}\n')
-    assert job.status().done == 3 and samples_make._progress(job.status()) == "Samples: 3 of 64"
+    assert job.status().done == 3 and passing("samples", "")(job.status()) == "Samples: 3 of 64"
     assert not job.start(64, 0), "it runs already"
     job.cancel()
     until = time.monotonic() + 30

@@ -12,7 +12,8 @@ from apps.viewer import background
 from apps.viewer.anomalies_search import choices_of, out_of
 from apps.viewer.catalogue import Catalogue
 from apps.viewer.house import Settings, open_house
-from apps.viewer.searching import Searching, Status
+from apps.viewer.making import Status
+from apps.viewer.searching import Searching
 from medudl.errors import UserError
 from medudl.tasks.calibrate import calibrate
 
@@ -75,7 +76,7 @@ def test_a_read_only_folder_is_told(folder):
 
 
 def test_time_left_follows_from_what_is_done():
-    assert Status("running", 3, 12, 6.0).left == 18 and Status("running", 0, 12, 6.0).left is None
+    assert Status("running", "", 3, 12, 6.0).left == 18 and Status("running", "", 0, 12, 6.0).left is None
 
 
 def test_test_scans_come_first_and_no_choice_comes_twice(folder):

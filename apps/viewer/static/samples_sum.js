@@ -8,9 +8,9 @@ const EACH = 3;
 const NAMES = ["A", "B", "C"];
 
 export class Sum {
-  /** ask(query): pictures; press({ name: rows }): mark them on the shelf; tell(sentence). */
-  constructor(ask, press, tell) {
-    Object.assign(this, { press, tell, now: "A", rows: { A: [], B: [], C: [] } });
+  /** ask(query): pictures; near: the nearest training image; press({ name: rows }): mark them on the shelf; tell(sentence). */
+  constructor(ask, near, press, tell) {
+    Object.assign(this, { near, press, tell, now: "A", rows: { A: [], B: [], C: [] } });
     this.drawing = new Newest(ask, (found) => this.draw(found), (error) => tell(error.message));
     this.frames = [...NAMES, "sum"].map((name) => framed(name));
   }
@@ -21,7 +21,7 @@ export class Sum {
     const clear = el("button", { type: "button", onclick: () => this.clear() }, "Clear");
     return [el("p", {}, `Choose ${EACH} samples for each of A, B and C by clicking above: what those of A have in common, minus B, plus C. A mean of ${EACH} is steadier than one sample.`),
       el("div", { class: "row" }, ...this.buttons, clear),
-      el("div", { class: "sum" }, a.figure, "\u2212", b.figure, "+", c.figure, "=", sum.figure)];
+      el("div", { class: "sum" }, a.figure, "\u2212", b.figure, "+", c.figure, "=", sum.figure, near.frame.figure), near.element];
   }
 
   turn(name) {
@@ -55,8 +55,11 @@ export class Sum {
       say(button, `${name}: ${this.rows[name].length} of ${EACH}`);
     });
     if (NAMES.every((name) => this.rows[name].length === EACH)) {
-      this.drawing.ask(Object.fromEntries(NAMES.map((name) => [name.toLowerCase(), this.rows[name].join()])));
+      const query = Object.fromEntries(NAMES.map((name) => [name.toLowerCase(), this.rows[name].join()]));
+      this.drawing.ask(query);
+      this.near.ask({ of: "mix", ...query }, NAMES.length);
     } else {
+      this.near.clear();
       this.tell(`Click samples for ${this.now}.`);
     }
   }

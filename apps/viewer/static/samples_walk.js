@@ -4,6 +4,7 @@ import { el, say } from "./dom.js";
 import { Newest } from "./explore_ask.js";
 import { framed, paint } from "./explore_pictures.js";
 import { signed } from "./explore_walk.js";
+import { Comparing, Nearest, light } from "./samples_alike.js";
 import { askJson, askPictures } from "./samples_ask.js";
 import { Sum } from "./samples_sum.js";
 
@@ -46,7 +47,9 @@ export class Walking {
     this.strip = new Newest(ask("between"), (found) => this.drawStrip(found), fail);
     this.single = new Newest(ask("between"), (found) => this.drawOne(found), fail);
     this.moved = new Newest(ask("along"), (found) => this.drawOne(found), fail);
-    this.sum = new Sum(ask("mix"), (rows) => this.press(rows), (line) => say(this.state, line));
+    this.near = new Nearest(ask("alike"));
+    this.lights = new Comparing(ask("alike"), { show: (items) => this.light(items), tell: () => {} });
+    this.sum = new Sum(ask("mix"), new Nearest(ask("alike")), (rows) => this.press(rows), (line) => say(this.state, line));
     const rows = [...Array(Math.min(n, SHELF)).keys()];
     const small = await askPictures(this.id, "pictures", { rows: rows.join(), side: 96, key: this.key });
     this.shelf = el("div", { class: "shelf" }, ...rows.map((row) => {
@@ -57,12 +60,13 @@ export class Walking {
     this.tabs = el("nav", { class: "tabs" });
     this.body = el("div", { class: "body" });
     this.root.replaceChildren(this.tabs, this.shelf, el("div", { class: "walking" }, this.body, this.state,
-      el("p", { class: "quiet" }, "What the model draws here is no patient, shows nothing that was measured, and has not been compared with patients' images.")));
+      el("p", { class: "quiet" }, "What the model draws here is no patient, shows nothing that was measured.")));
     this.show("between");
   }
 
   show(tab) {
     this.tab = tab;
+    [this.near, this.lights, this.sum.near].forEach((one) => one.cancel());
     this.tabs.replaceChildren(...Object.entries(TABS).map(([name, title]) => el("button", { type: "button", role: "tab", "aria-selected": String(name === tab), onclick: () => this.show(name) }, title)));
     say(this.state, this.answered ? "" : "Starting the model, which takes some seconds the first time.");
     this.drawn = framed("", "large");
@@ -83,7 +87,7 @@ export class Walking {
       this.slide();
     } });
     this.marks();
-    return [el("p", {}, "Click two samples above: the first becomes A, the second B."), el("div", { class: "row" }, "A", input, "B"), this.drawn.figure, this.sheet];
+    return [el("p", {}, "Click two samples above: the first becomes A, the second B."), el("div", { class: "row" }, "A", input, "B"), el("div", { class: "pair" }, this.drawn.figure, this.near.frame.figure, this.near.element), this.sheet];
   }
 
   along() {
@@ -103,7 +107,7 @@ export class Walking {
     };
     const many = Math.min(DIRECTIONS, this.table.codes);
     return [el("p", {}, "Click a sample above to start from. A direction is a way in which these samples differ, the strongest first; the ends of a slider are three standard deviations away."),
-      el("div", { class: "pair" }, el("div", { class: "sliders" }, ...[...Array(many).keys()].map(slider), el("button", { type: "button", onclick: reset }, "All sliders to the middle")), this.drawn.figure)];
+      el("div", { class: "pair" }, el("div", { class: "sliders" }, ...[...Array(many).keys()].map(slider), el("button", { type: "button", onclick: reset }, "All sliders to the middle")), this.drawn.figure, this.near.frame.figure), this.near.element];
   }
 
   choose(row) {
@@ -139,18 +143,24 @@ export class Walking {
 
   ask() {
     this.slide();
-    this.strip.ask({ a: this.ends[0], b: this.ends[1] });
+    const ends = { a: this.ends[0], b: this.ends[1] };
+    this.strip.ask(ends);
+    this.lights.ask({ of: "between", ...ends });
   }
 
   slide() {
     say(this.drawn.caption, `${Math.round(100 * (1 - this.at))} % A, ${Math.round(100 * this.at)} % B`);
-    this.single.ask({ a: this.ends[0], b: this.ends[1], at: this.at });
+    const query = { a: this.ends[0], b: this.ends[1], at: this.at };
+    this.single.ask(query);
+    this.near.ask({ of: "between", ...query });
   }
 
   move() {
     const moves = [...this.moves].filter(([, far]) => far).map(([n, far]) => `${n}:${far}`).join(",");
     say(this.drawn.caption, `Drawn by the model from sample ${this.ends[0] + 1}`);
-    this.moved.ask({ from: this.ends[0], moves });
+    const query = { from: this.ends[0], moves };
+    this.moved.ask(query);
+    this.near.ask({ of: "along", ...query });
   }
 
   drawOne(found) {
@@ -164,12 +174,19 @@ export class Walking {
     this.sheet.replaceChildren(...Array.from({ length: found.n }, (_, n) => {
       const canvas = el("canvas", {});
       paint(canvas, found, n);
-      return canvas;
+      return el("div", {}, canvas, el("p", { class: "lit" }));
     }));
+    this.light(this.risks);
+  }
+
+  /** Mark what of the strip may be a copy. items: null while that is not known. */
+  light(items) {
+    this.risks = items;
+    [...this.sheet.querySelectorAll(".lit")].forEach((place, n) => place.replaceChildren(...(items?.[n]?.risk ? [light(items[n].risk, true)] : [])));
   }
 
   dispose() {
-    [this.strip, this.single, this.moved].forEach((one) => one?.cancel());
+    [this.strip, this.single, this.moved, this.near, this.lights, this.sum?.near].forEach((one) => one?.cancel());
     this.root.remove();
   }
 }
