@@ -75,9 +75,10 @@ def test_both_are_told_the_condition() -> None:
     assert not torch.allclose(discriminator(image, one), discriminator(image, other))
 
 
-@pytest.mark.parametrize(("dims", "size"), [(2, (5, 7)), (3, (3, 4, 5))])
+@pytest.mark.parametrize(("dims", "size"), [(2, (5, 7)), (2, (9, 11)), (3, (3, 4, 5)), (3, (5, 4, 6))])
 @pytest.mark.parametrize("bias", [True, False])
 def test_one_pass_is_enlarging_and_then_convolving(dims: int, size: tuple[int, ...], bias: bool) -> None:
+    """Of few voxels, where they are done apart, and of more."""
     torch.manual_seed(0)
     layer, x = ResizeConv(dims, 3, 4, bias).double(), torch.randn(2, 3, *size, dtype=torch.float64)
     torch.testing.assert_close(layer(x), layer.conv(nn.Upsample(scale_factor=2)(x)), atol=1e-12, rtol=0)
