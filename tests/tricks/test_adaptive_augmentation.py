@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from augmentation_on_two_ranks import OPTIONS, STEPS
 from torch import Tensor, nn
 
 from medudl.batch import Batch
@@ -99,6 +104,32 @@ def test_ranks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     trick.p["discriminator"] = 0.5
     assert told(trick, logits(1.0), 1) == pytest.approx(0.4)
     assert trick.figures(duel())["overfitting"].item() == pytest.approx(-0.5)
+
+
+def test_two_ranks(tmp_path: Path) -> None:
+    """p is at every step what one process finds that is told both ranks' logits; the weights stay in step."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
+         str(here / "augmentation_on_two_ranks.py"), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1])))},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    ranks = [torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
+    together = alone_with([torch.cat(both) for both in zip(*(rank["logits"] for rank in ranks), strict=True)])
+    alone = [alone_with(rank["logits"]) for rank in ranks]
+    print("p, both ranks and each alone:", *(f"{p[-1]:.2f}" for p in (together, *alone)))
+    assert ranks[0]["p"] == ranks[1]["p"] == together
+    assert len(together) == STEPS and len(set(together)) > 3 and all(p != together for p in alone)
+    for name, weight in ranks[0]["weights"].items():
+        assert torch.equal(weight, ranks[1]["weights"][name]), f"{name} differs between the ranks"
+
+
+def alone_with(logits: list[Tensor]) -> list[float]:
+    """p after each update, in this one process."""
+    trick = AdaptiveAugmentation(**OPTIONS)  # type: ignore[arg-type]
+    return [told(trick, real, 1) for real in logits]
 
 
 def test_p_stands_in_the_log_and_not_in_the_loss() -> None:
