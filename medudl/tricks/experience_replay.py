@@ -90,11 +90,11 @@ class PlayerReplay(AdversarialTrick):
     (`every`, where none is given) that a player has against an opponent, the first `steps` are against one of the
     opponent's copies, drawn for each cycle, old and new as often. Counts alone decide, so every rank does the same.
 
-    One past opponent is a delay; many of them, met in turn, are the mean of where the game has been. It calmed a game
-    that goes round where every * keep updates were several rounds, past and present took turns (cycle 2, steps 1) and
-    the discriminator was slow enough to average what it met. With turns against the past in blocks, or a past shorter
-    than a round, it gained far less, or did harm; and a game that rests may begin to go round. Figures:
-    docs/techniques.md.
+    One past opponent is a delay; many of them, met in turn, are the mean of where the game has been. The generator's
+    past calmed a game that goes round where every * keep updates were several rounds, past and present took turns
+    (cycle 2, steps 1) and the discriminator was slow enough to average what it met. With turns against the past in
+    blocks, or a past shorter than a round, it gained far less or did harm; the discriminator's past alone did harm, and
+    a game that rests may begin to go round. Figures: docs/techniques.md.
 
     players: whose past is kept, none named for all. where: copies lie on the `device`, or on the `cpu` to save its
     memory. Copies hold buffers too (running statistics), and a turn against a copy never changes it.
