@@ -125,42 +125,50 @@ def test_multi_scale_ssim() -> None:
     assert ms_ssim(truth, -truth, mask, *CT_RANGE, axis=0, scales=2) == 0
 
 
-def test_a_coarse_scale_is_the_mean_of_the_mask_inside_each_block() -> None:
-    """Two scales against loops over windows and over blocks."""
+def test_three_scales_against_loops_over_windows_and_blocks() -> None:
     random = np.random.default_rng(0)
-    truth, mask = random.normal(0, 300, (1, 23, 24)), random.random((1, 23, 24)) < 0.5
+    truth, mask = random.normal(0, 300, (1, 45, 46)), random.random((1, 45, 46)) < 0.5
     made = truth + random.normal(0, 200, truth.shape)
-    true, other = truth.clip(*CT_RANGE), made.clip(*CT_RANGE)
-    coarse = np.full((3, 1, 11, 12), 0.0)
-    for i, j in np.ndindex(11, 12):
-        block = (0, slice(2 * i, 2 * i + 2), slice(2 * j, 2 * j + 2))
-        inside = mask[block]
-        coarse[2, 0, i, j] = inside.mean()
-        if inside.any():
-            coarse[:2, 0, i, j] = true[block][inside].mean(), other[block][inside].mean()
-    a, b, weight = (torch.from_numpy(part)[None] for part in coarse)
     low, high = CT_RANGE
-    fine = _contrast_mean(truth, made, mask)
-    last = (similarity(b - low, a - low, weight, high - low) * weight).sum() / weight.sum()
-    powers = np.array(SCALES[:2]) / sum(SCALES[:2])
-    expected = fine ** powers[0] * last.item() ** powers[1]
-    assert ms_ssim(truth, made, mask, low, high, axis=0, scales=2) == pytest.approx(expected, rel=1e-5)
+    x, y, weight = truth[0].clip(low, high) - low, made[0].clip(low, high) - low, mask[0].astype(float)
+    expected = 1.0
+    for scale in range(3):
+        if scale == 2:
+            a, b, w = (torch.from_numpy(part)[None, None] for part in (x, y, weight))
+            mean = ((similarity(b, a, w, high - low) * w).sum() / w.sum()).item()
+        else:
+            mean = _contrast_mean(x, y, weight)
+        expected *= mean ** (SCALES[scale] / sum(SCALES[:3]))
+        x, y, weight = _blocks(x, y, weight)
+    assert ms_ssim(truth, made, mask, low, high, axis=0, scales=3) == pytest.approx(expected, rel=1e-6)
 
 
-def _contrast_mean(truth: Array, made: Array, mask: NDArray[np.bool_]) -> float:
-    """Mean over the mask of (2 cov + c2) / (v + v' + c2), each window weighed by hand."""
+def _blocks(x: Array, y: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """Each block of 2 x 2 as its mean over what lies inside, and how much does."""
+    coarse = np.zeros((3, weight.shape[0] // 2, weight.shape[1] // 2))
+    for i, j in np.ndindex(coarse.shape[1:]):
+        block = (slice(2 * i, 2 * i + 2), slice(2 * j, 2 * j + 2))
+        w = weight[block]
+        if w.any():
+            coarse[:, i, j] = (x[block] * w).sum() / w.sum(), (y[block] * w).sum() / w.sum(), w.mean()
+    return coarse[0], coarse[1], coarse[2]
+
+
+def _contrast_mean(x: Array, y: Array, weight: Array) -> float:
+    """Weighted mean of (2 cov + c2) / (v + v' + c2), each window weighed by hand."""
     at = np.arange(-5, 6)
     line = np.exp(-0.5 * (at / 1.5) ** 2)
     window, c2 = np.outer(line, line), (0.03 * 4024) ** 2
-    pad = ((5, 5), (5, 5))
-    x, y, m = (np.pad(np.asarray(part[0], np.float64).clip(-1024, 3000) * mask[0], pad) for part in (truth, made, mask))
-    seen = []
-    for i, j in zip(*np.nonzero(mask[0]), strict=True):
+    a, b, m = (np.pad(part, 5) for part in (x, y, weight))
+    total = 0.0
+    for i, j in np.ndindex(weight.shape):
         here = (slice(i, i + 11), slice(j, j + 11))
-        w = window * m[here] / (window * m[here]).sum()
-        dx, dy = x[here] - (w * x[here]).sum(), y[here] - (w * y[here]).sum()
-        seen.append((2 * (w * dx * dy).sum() + c2) / ((w * dx * dx).sum() + (w * dy * dy).sum() + c2))
-    return float(np.mean(seen))
+        if weight[i, j]:
+            w = window * m[here] / (window * m[here]).sum()
+            da, db = a[here] - (w * a[here]).sum(), b[here] - (w * b[here]).sum()
+            seen = (2 * (w * da * db).sum() + c2) / ((w * da * da).sum() + (w * db * db).sum() + c2)
+            total += weight[i, j] * seen
+    return float(total / weight.sum())
 
 
 def test_too_small_for_its_scales_is_told() -> None:
