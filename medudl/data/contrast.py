@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medudl.data.identity import safe_name
 from medudl.errors import UserError
@@ -123,8 +123,12 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
     """(contrast, the rule that chose it); ("", why none did) where no rule fits.
 
     Order: the user's rules, localizers and phase images, the modality (CT, XR, ...), the description, the protocol,
-    AcquisitionContrast, the sequence's times.
+    AcquisitionContrast, the sequence's times. Synthetic images have the same contrasts with "synthetic-" before them,
+    so that no rule takes a model's output for a scan.
     """
+    if is_synthetic(facts.image_type):
+        name, told = contrast_of(replace(facts, image_type=()), rules)
+        return f"synthetic-{name}".rstrip("-"), f"image type says SYNTHETIC, and {told}"
     for rule in rules:
         if rule.fits(facts):
             return rule.contrast, rule.told
@@ -147,6 +151,11 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
         if rule.fits(facts):
             return rule.contrast, rule.told
     return "", "no rule fits; name it with --contrast 'regex=NAME', or give it by --pattern or --labels"
+
+
+def is_synthetic(image_type: tuple[str, ...]) -> bool:
+    """Whether DICOM's ImageType says that a model made the image: DERIVED first, and SYNTHETIC among the others."""
+    return image_type[:1] == ("DERIVED",) and "SYNTHETIC" in image_type
 
 
 def contrast_of_text(text: str) -> str:

@@ -32,7 +32,7 @@ _PLACE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUI
           "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SharedFunctionalGroupsSequence",
           "PerFrameFunctionalGroupsSequence", "DimensionOrganizationSequence", "DimensionIndexSequence", "Modality",
           "ImageType", "SamplesPerPixel")  # fmt: skip
-_FIRST_SERIES = 9000  # series numbers far above a scanner's own
+FIRST_SERIES = 9000  # series numbers far above a scanner's own
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,25 @@ def references(files: Sequence[Path]) -> list[Dataset]:
 
     Raises UserError where a file cannot be read or has no frame of reference.
     """
+    sources = headers(files)
+    if any("FrameOfReferenceUID" not in source for source in sources):
+        raise UserError(f"{Path(files[0]).parent}: this series has no frame of reference (a projection image?);"
+                        " leave out --dicom and use the NIfTI files")  # fmt: skip
+    return sources
+
+
+def headers(files: Sequence[Path], also: Sequence[str] = ()) -> list[Dataset]:
+    """As `references`, whether or not there is a frame of reference; `also`: further attributes to keep.
+
+    Raises UserError where a file cannot be read.
+    """
     sources = []
     for file in files:
         try:
             with _quiet():
-                sources.append(_reduced(pydicom.dcmread(file, stop_before_pixels=True, force=True)))
+                sources.append(_reduced(pydicom.dcmread(file, stop_before_pixels=True, force=True), also))
         except (OSError, ValueError, KeyError, AttributeError, EOFError) as error:
             raise UserError(f"{file}: not readable as DICOM ({type(error).__name__}); copy it again") from None
-    if any("FrameOfReferenceUID" not in source for source in sources):
-        raise UserError(f"{Path(files[0]).parent}: this series has no frame of reference (a projection image?);"
-                        " leave out --dicom and use the NIfTI files")  # fmt: skip
     return sources
 
 
@@ -116,7 +125,7 @@ def _common(product: Product) -> dict[str, Any]:
     return {
         "series_instance_uid": hd.UID(),
         "sop_instance_uid": hd.UID(),
-        "series_number": _FIRST_SERIES + product.number,
+        "series_number": FIRST_SERIES + product.number,
         "instance_number": 1,
         "manufacturer": "medudl",
         "manufacturer_model_name": product.model[:64],
@@ -153,11 +162,11 @@ def _geometry(affine: NDArray[np.float64], shape: tuple[int, ...]) -> dict[str, 
     }
 
 
-def _reduced(source: Dataset) -> Dataset:
+def _reduced(source: Dataset, also: Sequence[str]) -> Dataset:
     if "SOPInstanceUID" not in source or "StudyInstanceUID" not in source:
         raise ValueError("no DICOM instance")
     kept = Dataset()
-    for name in _PLACE:
+    for name in (*_PLACE, *also):
         if name in source:
             kept[name] = source[name]
     for name in _IDENTITY:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medudl.data.contrast import Facts, Rule, contrast_of
+from medudl.data.contrast import Facts, Rule, contrast_of, is_synthetic
 from medudl.data.dicom_group import group_headers, stack_headers
 from medudl.data.dicom_header import LABEL_MAP, RTSTRUCT, SEG, DicomHeader
 from medudl.data.discover import Found
@@ -110,6 +110,8 @@ def _draft(group: Sequence[DicomHeader], founds: Mapping[Path, Found], identity:
     draft.shape = (first.columns, first.rows, len(stack.order))
     draft.spacing, draft.orientation = stack.spacing, orientation(stack.affine)
     draft.faults += stack.faults
+    if is_synthetic(first.image_type):
+        draft.faults.append("synthetic, model output: not learnt from")
     return draft
 
 
