@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from test_real_methods import DATA, MAKERS, PLAIN, _stop_at, run
@@ -111,6 +112,30 @@ def test_without_tricks_and_told_the_class(name: str, cohort: tuple[str, Path]) 
         method: Any = done.method()
         healthy = done.config.options["classes"].index("NORMAL") - 2
         assert float(method.draw(20_000)[:, healthy].mean()) == pytest.approx(20 / 30, abs=0.02)
+
+
+def test_told_the_contrast_and_the_place_of_the_slice(cohort: tuple[str, Path], tmp_path: Path) -> None:
+    kind, table = cohort
+    if kind != "heads":
+        pytest.skip("a chest film is one slice of one contrast")
+    told = ["data.where={}", "data.condition=[contrast, slice_position]", "data.size=[32, 32]",
+            "data.spacing=[null, 7, 7]", "train.steps=20", "train.validate_every=10"]  # fmt: skip
+    settings = [*_settings(kind, [], {}), *(part for line in told for part in ("--set", line))]
+    done = _train("conditional_gan", table.parent / "told", table, settings)
+    contrast, place = done.config.options["conditions"]
+    assert contrast == {"name": "contrast", "values": ["FLAIR", "T1", "T1c", "T2"]}
+    assert place == {"name": "slice_position", "low": 0.0, "high": 1.0}
+    method: Any = done.method()
+    y = method.draw(20_000)[:, -5:]
+    assert float(y[:, :4].sum(1).min()) == 1 and float(y[:, 4].min()) == 0 and float(y[:, 4].max()) == 1
+    asked = ["--condition", "contrast=T1c", "--condition", "slice_position=0.5"]
+    run("sample", done.path, "-n", 8, "-o", tmp_path / "asked", "--features", "pixels", *asked)
+    shown = pd.read_csv(tmp_path / "asked" / "samples.csv")["condition"]
+    assert shown.tolist() == ["contrast=T1c; slice_position=.50"] * 8
+    words = ["--split", "val", "--features", "pixels", "--samples", 20, "-o", tmp_path / "report"]
+    run("evaluate", done.path, *words)
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert any("were told contrast and slice_position" in note for note in report["notes"])
 
 
 @pytest.mark.parametrize("trick", RESUMED)
