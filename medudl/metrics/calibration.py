@@ -28,8 +28,8 @@ class Calibration:
     oracle: (bins,) what it would be had the voxels of least error been kept.
     area, oracle_area: means of the two curves (area under the error-retention curve), in the error's unit.
     excess: (area - oracle's) / (mean error - oracle's): 0 as good as knowing the error, 1 no better than chance, above
-    1 misleading. spearman: rank correlation of |error| and uncertainty. within_one, within_two: share of |error| <= 1, 2
-    standard deviations, to be compared with .6827 and .9545: below them the uncertainty is too small.
+    1 misleading. spearman: rank correlation of |error| and uncertainty. within_one, within_two: share of |error| <= 1,
+    2 standard deviations, to be compared with .6827 and .9545: below them the uncertainty is too small.
     """
 
     kept: Array

@@ -99,8 +99,8 @@ def test_areas_under_the_roc_curve() -> None:
 
 
 def test_nothing_to_know_and_nothing_at_all() -> None:
-    flat = error_against_uncertainty(np.full(10, 0.1), np.arange(10.0), np.ones(10, bool))
-    assert math.isnan(flat.excess) and flat.area == pytest.approx(0.1)
+    flat = error_against_uncertainty(np.full(9999, 0.1), np.arange(9999.0), np.ones(9999, bool))
+    assert math.isnan(flat.excess) and flat.area == pytest.approx(0.1), "no figure out of rounding"
     perfect = error_against_uncertainty(np.zeros(10), np.zeros(10), np.ones(10, bool))
     assert math.isnan(perfect.excess) and perfect.within_one == 1
     empty = error_against_uncertainty(np.ones(10), np.ones(10), np.zeros(10, bool), bins=3)
