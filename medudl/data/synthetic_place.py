@@ -45,6 +45,8 @@ def place_of(headers: Sequence[DicomHeader], shape: tuple[int, ...], affine: Arr
     (`repair`) is placed by `affine` (voxel -> RAS mm), and a slice comes from the one or two images nearest to it.
     Raises UserError: the source is no volume, or `affine` puts the volume elsewhere.
     """
+    if not headers:
+        raise unusable("(no files)", "not a volume: no files", "name at least one")
     where = headers[0].path if len(headers) == 1 else headers[0].path.parent
     found = stack_headers(headers)
     frames = [frame for header in headers for frame in header.frame_list]
