@@ -18,6 +18,7 @@ from apps.viewer.explore_routes import smaller
 from apps.viewer.house import house
 from apps.viewer.samples_alike import GONE, alike
 from apps.viewer.samples_codes import Codes, between, directions, mixed
+from apps.viewer.samples_conditions import conditions_of, numbers, with_asked
 from apps.viewer.samples_course import course_of, picture_of
 from apps.viewer.samples_desk import Offered
 from apps.viewer.samples_folder import Samples, taken
@@ -75,7 +76,7 @@ def _between(request: Request, offered: Offered) -> tuple[Samples, Codes]:
     (a,), (b,) = (_rows(request, name, samples, 1) for name in ("a", "b"))
     at = request.query_params.get("at")
     shares = np.array([_number(at, 0, 1)]) if at is not None else np.linspace(0, 1, STEPS)
-    return samples, between(codes[a], codes[b], shares)
+    return samples, between(codes[a], codes[b], shares, numbers(conditions_of(offered.run)))
 
 
 def _along(request: Request, offered: Offered) -> tuple[Samples, Codes]:
@@ -101,11 +102,17 @@ def _mix(request: Request, offered: Offered) -> tuple[Samples, Codes]:
 _WAYS = {"between": _between, "along": _along, "mix": _mix}
 
 
+def _codes(way: str, request: Request, offered: Offered) -> tuple[Samples, Codes]:
+    """The codes on a way, told what is asked for: `asked=class=NORMAL;...`."""
+    samples, codes = _WAYS[way](request, offered)
+    return samples, with_asked(codes, conditions_of(offered.run), request.query_params.get("asked", ""))
+
+
 def drawn(way: str, request: Request, offered: Offered) -> Response:
     """What the model draws of the codes on a way."""
-    samples, codes = _WAYS[way](request, offered)
     if offered.run is None:
         raise UserError(GONE)
+    samples, codes = _codes(way, request, offered)
     found = house().desk.walkers.ask(offered.run, {"codes": codes.astype(float).tolist()})
     told = {"directions": len(_found(samples.key, offered))} if way == "along" else {}
     return raw(found.pictures, {**found.about, **told})
@@ -116,7 +123,7 @@ def alike_(request: Request, offered: Offered) -> Response:
     way = request.query_params.get("of", "")
     if way not in _WAYS:
         raise Bad
-    return raw(*alike(offered, *_WAYS[way](request, offered)))
+    return raw(*alike(offered, *_codes(way, request, offered)))
 
 
 def raw(found: NDArray[np.uint8], told: dict[str, Any]) -> Response:
@@ -131,7 +138,9 @@ def _found(key: str, offered: Offered) -> Codes:
     samples = offered.samples()
     if samples.codes is None:
         raise Bad
-    return directions(samples.codes, taken(samples.pictures, range(min(samples.n, 2000))))
+    return directions(
+        samples.codes, taken(samples.pictures, range(min(samples.n, 2000))), numbers(conditions_of(offered.run))
+    )
 
 
 def _current(request: Request, offered: Offered) -> Samples:

@@ -21,7 +21,7 @@ def table_of(samples: Samples, private: bool) -> dict[str, Any]:
     alpha = alpha_of(samples)
     return {
         "key": samples.key, "n": samples.n, "ratio": samples.ratio,
-        "nearest": samples.nearest is not None, "checked": samples.checked,
+        "nearest": samples.nearest is not None, "checked": samples.checked, "alpha": alpha,
         "counts": {risk: sum(samples.risk(row) == risk for row in range(samples.n)) for risk in RISKS},
         "codes": 0 if samples.codes is None else int(samples.codes.shape[1]),
         "about": about(samples), "warning": PATIENTS if samples.nearest is not None else "",
@@ -46,7 +46,12 @@ def named(samples: Samples, case: str, slice_: str, private: bool) -> str:
     if private and case and not PSEUDONYM.match(case):
         number = _numbered(tuple(samples.table.get("nearest_case", []))).get(case)
         shown = f"training scan {number}" if number else "a training scan that is nearest to no sample of the gallery"
-    return f"{shown}, slice {slice_}" if slice_ and case else shown
+    return f"{shown}, slice {slice_}" if slice_ and case and _sliced(samples) else shown
+
+
+def _sliced(samples: Samples) -> bool:
+    """Whether scans have slices: those that are films have number 0 alone."""
+    return set(samples.table.get("nearest_slice", [])) != {"0"}
 
 
 @lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ from samples_folders import LATENT, write_course, write_report, write_samples
 from tiny_run import make_cohort, make_run
 
 from medudl.config import validate_config
+from medudl.networks.feature_files import PixelFeatures
 
 SIDE = 64
 VAE = {"method": {"name": "variational_autoencoder", "latent": LATENT, "network": "linear"},
@@ -27,10 +28,13 @@ IDLE = "(n) => window.medudlReading.place === n && !window.medudlReading.busy"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("browser-samples") / "viewed"
-    cohort = make_cohort(place / "scans", train=1, val=1, healthy=0, sick=0)
+    cohort = make_cohort(place / "scans", train=4, val=1, healthy=0, sick=0)
     make_run(place / "run", cohort, validate_config(VAE, "tiny"), (1, SIDE, SIDE))
     write_course(place / "run", side=SIDE)
     write_samples(place / "samples", n=40, side=SIDE, held_out=30)
+    about = json.loads((place / "samples" / "samples.json").read_text())
+    about |= {"features": PixelFeatures().name, "compared_with": {"training": {"images": 24, "patients": 4}}}
+    (place / "samples" / "samples.json").write_text(json.dumps(about))
     write_report(place / "samples" / "report")
     return place
 
@@ -74,14 +78,14 @@ def test_the_gallery_shows_risk_first_and_real_images_on_demand(opened, folder, 
         ".sample canvas.real"
     ).first.evaluate(GREY)
     picture("nearest")
-    page.get_by_role("button", name="■ Likely copy 1").click()
+    page.get_by_role("button", name="■ Possible copy 1").click()
     page.wait_for_function("() => window.medudlSamples.drawn.length === 1")
     page.get_by_role("button", name="All 40").click()
     page.wait_for_function("() => window.medudlSamples.drawn.length === 40")
     page.locator(".sample").first.click()
     page.wait_for_function("() => window.medudlSamples.opened.shown === 0")
     words = page.locator(".opened").inner_text()
-    assert "■ Likely copy" in words and "95 % of held-out patients' images" in words and "Miller" not in words
+    assert "■ Possible copy" in words and "95 % of held-out patients' images" in words and "Miller" not in words
     picture("copy")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("() => window.medudlSamples.opened.shown === 1")
@@ -193,16 +197,51 @@ def test_a_walk_between_two_samples_along_directions_and_a_sum_of_three_concepts
     page.wait_for_timeout(300)
     assert any("a=5&b=9" in url for url in asked)
     assert page.locator("figure canvas.large").first.evaluate(GREY) != before
+    page.wait_for_function(
+        "() => { const w = window.medudlWalking; return w.near.shown && w.risks && !w.near.comparing.busy; }"
+    )
+    told = page.locator(".nearest").inner_text()
+    assert re.match("[■▲●] ", told) and "Pixel by pixel" in told and "real patients' images" in told
+    assert "Nearest real image: " in page.locator("figcaption:visible").nth(1).inner_text()
+    assert page.locator("canvas.real").evaluate(GREY).count("0") > 0 and page.locator(".lit .light").count() == 9
     picture("walk")
     page.get_by_role("tab", name="Along directions").click()
     page.get_by_label("Direction 1").focus()
     page.keyboard.press("End")
     page.wait_for_function("() => !window.medudlWalking.moved.busy")
     assert any("/along?" in url and "moves=0%3A3" in url for url in asked)
+    page.wait_for_function(
+        "(n) => window.medudlWalking.near.shown > n", arg=page.evaluate("() => window.medudlWalking.near.shown - 1")
+    )
     picture("along")
     page.get_by_role("tab", name="Arithmetic").click()
     for row in range(9):
         page.locator(".shelf button").nth(row).click()
     page.wait_for_function("() => window.medudlWalking.sum.drawn === 1")
     assert any("a=0%2C1%2C2&b=3%2C4%2C5&c=6%2C7%2C8" in url for url in asked)
+    page.wait_for_function("() => window.medudlWalking.sum.near.shown === 1")
+    assert any("/alike?of=mix&a=0%2C1%2C2" in url for url in asked)
     picture("sum")
+
+
+def test_while_training_images_are_read_the_walk_says_so_and_goes_on(opened, page):
+    turns = iter(range(2))
+
+    def answer(route):
+        if next(turns, None) is None:
+            route.continue_()
+            return
+        about = {"shape": [0, 1, 1], "building": "Reading the training images: 40 %."}
+        route.fulfill(status=200, body=b"", headers={"x-about": json.dumps(about)})
+
+    page.route("**/alike?**", answer)
+    page = opened("walk")
+    page.get_by_text("Reading the training images: 40 %.").wait_for()
+    page.locator(".shelf button").nth(5).click()
+    page.wait_for_function("() => window.medudlWalking.answered > 1")
+    page.wait_for_function("() => window.medudlWalking.near.shown > 0")
+    gone = {"x-about": json.dumps({"shape": [0, 1, 1], "why": "They are gone."})}
+    page.route("**/alike?**", lambda route: route.fulfill(status=200, body=b"", headers=gone))
+    page.locator(".shelf button").nth(7).click()
+    page.get_by_text("They are gone.").wait_for()
+    assert page.locator("canvas.real:visible").count() == 0 and page.locator(".warning:visible").count() == 0

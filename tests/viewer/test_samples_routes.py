@@ -13,9 +13,13 @@ from apps.viewer import house as shared
 from apps.viewer.house import Settings, open_house
 from apps.viewer.samples_addresses import SAMPLES_ROUTES
 from apps.viewer.samples_codes import between, directions, mixed
+from apps.viewer.samples_conditions import conditions_of, numbers, with_asked
+from apps.viewer.samples_conditions import offered as asked_for
 from apps.viewer.samples_desk import Offered
 from apps.viewer.samples_find import sample_folders
+from medudl.condition import Condition
 from medudl.config import validate_config
+from medudl.errors import UserError
 
 VAE = {"method": {"name": "variational_autoencoder", "latent": LATENT, "network": "linear"}, "data": {"size": [16, 16]}}
 
@@ -168,6 +172,38 @@ def test_the_way_between_two_codes_keeps_its_distance_from_the_middle():
     way = between(a, b, np.array([0, 0.5, 1]))
     assert np.allclose(way[[0, 2]], [a, b]) and np.linalg.norm(way[1]) == pytest.approx(4)
     assert np.isfinite(between(a, -a, np.array([0.5]))).all()
+
+
+def test_what_was_asked_for_changes_evenly_and_no_direction_changes_it():
+    a, b = np.array([3.0, 0, 1, 0], np.float32), np.array([0, 5.0, 0, 1], np.float32)
+    way = between(a, b, np.array([0, 0.25, 1]), told=2)
+    assert way[1, 2:].tolist() == [0.75, 0.25] and np.linalg.norm(way[1, :2]) == pytest.approx(3.5)
+    random = np.random.default_rng(0)
+    codes = random.normal(size=(200, 4)).astype(np.float32)
+    pictures = (128 + 30 * codes[:, 3, None, None] + 9 * codes[:, 1, None, None]).clip(0, 255) * np.ones((1, 8, 8))
+    assert np.abs(directions(codes, pictures.astype(np.uint8))[0]).argmax() == 3
+    held = directions(codes, pictures.astype(np.uint8), told=1)
+    assert np.abs(held[0]).argmax() == 1 and np.abs(held[:, 3]).max() < 1e-6
+
+
+def test_a_walk_is_drawn_with_what_is_asked_for():
+    known = (Condition(name="class", values=("NORMAL", "PNEUMONIA")), Condition(name="age", low=20, high=80, mean=50))
+    codes = np.array([[5.0, 6, 1, 0, 0.5]], np.float32)
+    assert numbers(known) == 3 and with_asked(codes, known, "").tolist() == codes.tolist()
+    assert with_asked(codes, known, "class=PNEUMONIA;age=35").tolist() == [[5, 6, 0, 1, 0.25]]
+    for wrong in ("class=COVID", "age=90", "sex=f", "age"):
+        with pytest.raises(UserError):
+            with_asked(codes, known, wrong)
+    assert conditions_of(None) == () and known[0].name == asked_for(known)[0]["name"]
+
+
+def test_conditions_are_read_from_the_config_of_the_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("method: {name: conditional_gan, classes: [NORMAL, PNEUMONIA]}\n")
+    assert [one.values for one in conditions_of(tmp_path)] == [("NORMAL", "PNEUMONIA")]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.yaml").write_text("method: {name: gan}\n")
+    assert conditions_of(other) == () and conditions_of(tmp_path / "gone") == ()
 
 
 def test_directions_are_those_that_change_pictures():

@@ -7,6 +7,8 @@ import streamlit as st
 from apps.viewer.catalogue import Catalogue, RunFolder
 from apps.viewer.house import house
 from apps.viewer.samples_component import samples as component
+from apps.viewer.samples_conditions import conditions_of
+from apps.viewer.samples_conditions import offered as asked_for
 from apps.viewer.samples_desk import Offered
 from apps.viewer.samples_find import SamplesFolder, generator_runs, report_of, sample_folders
 from apps.viewer.samples_folder import Samples
@@ -113,7 +115,7 @@ def _open(catalogue: Catalogue, folder: SamplesFolder, view: str) -> None:
         return
     data: dict[str, object] = {"id": folder.id, "key": read.key}
     if view == "walk":
-        data["model"] = _model(read, folder)
+        data |= {"model": _model(read, folder), "conditions": asked_for(conditions_of(run))}
     elif view == "reading":
         data |= _test(read)
     component(view, data, key=f"samples-{view}-{folder.id}")  # type: ignore[arg-type]

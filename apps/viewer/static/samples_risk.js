@@ -2,8 +2,8 @@
 
 /** Colours that stay apart for colour-blind eyes (Okabe & Ito), each with a form and a word of its own. */
 export const RISKS = {
-  copy: { symbol: "■", word: "Likely copy", colour: "#ff8c42", means: "more like a patient's image than held-out patients' images are, in pixels and in what it shows" },
-  close: { symbol: "▲", word: "Close", colour: "#f0e442", means: "closer to a patient's image than usual in one of the two ways it was compared" },
+  copy: { symbol: "■", word: "Possible copy", colour: "#ff8c42", means: "more like a patient's image than held-out patients' images are, pixel by pixel" },
+  close: { symbol: "▲", word: "Close", colour: "#f0e442", means: "closer to a patient's image than held-out patients' images are in what it shows, though not pixel by pixel" },
   own: { symbol: "●", word: "No close match", colour: "#56b4e9", means: "no more like a patient's image than another patient's image is" },
   "": { symbol: "○", word: "Not checked", colour: "#9aa4b0", means: "not compared with patients' images" },
 };

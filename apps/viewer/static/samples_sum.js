@@ -21,7 +21,7 @@ export class Sum {
     const clear = el("button", { type: "button", onclick: () => this.clear() }, "Clear");
     return [el("p", {}, `Choose ${EACH} samples for each of A, B and C by clicking above: what those of A have in common, minus B, plus C. A mean of ${EACH} is steadier than one sample.`),
       el("div", { class: "row" }, ...this.buttons, clear),
-      el("div", { class: "sum" }, a.figure, "\u2212", b.figure, "+", c.figure, "=", sum.figure, near.frame.figure), near.element];
+      el("div", { class: "sum" }, a.figure, "\u2212", b.figure, "+", c.figure, "=", sum.figure), el("div", { class: "pair" }, this.near.frame.figure, this.near.element)];
   }
 
   turn(name) {

@@ -26,6 +26,7 @@ export class Walking {
       return;
     }
     [this.id, this.key] = [data.id, data.key];
+    [this.conditions, this.asked] = [data.conditions ?? [], new Map()];
     if (data.model) {
       this.root.replaceChildren(el("p", { class: "state" }, data.model));
       return;
@@ -43,7 +44,7 @@ export class Walking {
     this.root.style.setProperty("--ratio", ratio);
     this.state = el("p", { class: "quiet", "aria-live": "polite" });
     const fail = (error) => say(this.state, error.message);
-    const ask = (what) => (query) => askPictures(this.id, what, { ...query, key: this.key });
+    const ask = (what) => (query) => askPictures(this.id, what, { ...query, ...this.wish(), key: this.key });
     this.strip = new Newest(ask("between"), (found) => this.drawStrip(found), fail);
     this.single = new Newest(ask("between"), (found) => this.drawOne(found), fail);
     this.moved = new Newest(ask("along"), (found) => this.drawOne(found), fail);
@@ -55,12 +56,12 @@ export class Walking {
     this.shelf = el("div", { class: "shelf" }, ...rows.map((row) => {
       const canvas = el("canvas", {});
       paint(canvas, small, row);
-      return el("button", { type: "button", "data-row": row, title: `Choose sample ${row + 1}`, onclick: () => this.choose(row) }, canvas, el("span", { class: "mark" }, String(row + 1)));
+      return el("button", { type: "button", "data-row": row, title: ["Choose sample", row + 1, this.table.samples[row].condition].join(" "), onclick: () => this.choose(row) }, canvas, el("span", { class: "mark" }, String(row + 1)));
     }));
     this.tabs = el("nav", { class: "tabs" });
     this.body = el("div", { class: "body" });
-    this.root.replaceChildren(this.tabs, this.shelf, el("div", { class: "walking" }, this.body, this.state,
-      el("p", { class: "quiet" }, "What the model draws here is no patient, shows nothing that was measured.")));
+    this.root.replaceChildren(this.tabs, this.shelf, el("div", { class: "walking" }, ...this.wishes(), this.body, this.state,
+      el("p", { class: "quiet" }, `What the model draws here is no patient and shows nothing that was measured. Of real images of new patients ${Math.round(100 * this.table.alpha)} % light up by chance; on a walk many pictures are looked at.`)));
     this.show("between");
   }
 
@@ -72,13 +73,33 @@ export class Walking {
     this.drawn = framed("", "large");
     this.sheet = el("div", { class: "wide" });
     this.body.replaceChildren(...{ between: () => this.between(), along: () => this.along(), sum: () => this.sum.parts() }[tab]());
-    if (tab === "between") {
-      this.ask();
-    } else if (tab === "along") {
-      this.move();
-    } else {
-      this.sum.refresh();
-    }
+    this.again();
+  }
+
+  /** What the model is asked for, whatever the samples were: for a question. */
+  wish() {
+    const asked = [...this.asked].filter(([, value]) => value !== "").map(([name, value]) => `${name}=${value}`);
+    return asked.length ? { asked: asked.join(";") } : {};
+  }
+
+  /** A row to ask for a class or a number, of models that are told some. */
+  wishes() {
+    const turn = (name) => (event) => {
+      this.asked.set(name, event.target.value);
+      this.again();
+    };
+    const field = ({ name, values, low, high }) => {
+      const input = values.length
+        ? el("select", { onchange: turn(name) }, el("option", { value: "" }, "as in the samples"), ...values.map((value) => el("option", { value }, value)))
+        : el("input", { type: "number", min: low, max: high, step: "any", placeholder: "as in the samples", onchange: turn(name) });
+      return el("label", {}, el("span", {}, `${name.replaceAll("_", " ")} `), input);
+    };
+    return this.conditions.length ? [el("div", { class: "row wishes" }, "Draw with", ...this.conditions.map(field))] : [];
+  }
+
+  /** Ask anew for what is shown. */
+  again() {
+    ({ between: () => this.ask(), along: () => this.move(), sum: () => this.sum.refresh() })[this.tab]();
   }
 
   between() {
@@ -107,7 +128,7 @@ export class Walking {
     };
     const many = Math.min(DIRECTIONS, this.table.codes);
     return [el("p", {}, "Click a sample above to start from. A direction is a way in which these samples differ, the strongest first; the ends of a slider are three standard deviations away."),
-      el("div", { class: "pair" }, el("div", { class: "sliders" }, ...[...Array(many).keys()].map(slider), el("button", { type: "button", onclick: reset }, "All sliders to the middle")), this.drawn.figure, this.near.frame.figure), this.near.element];
+      el("div", { class: "pair" }, el("div", { class: "sliders" }, ...[...Array(many).keys()].map(slider), el("button", { type: "button", onclick: reset }, "All sliders to the middle")), this.drawn.figure, this.near.frame.figure, this.near.element)];
   }
 
   choose(row) {
