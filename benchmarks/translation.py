@@ -17,7 +17,8 @@ A step is one update of every player, Adam (2e-4; .5, .999). No loss has the fac
 Adam does not see it. Each round times a step of every loop, the order turned by one a round; on a CPU in CPU seconds of
 the process on one thread, on a GPU 10 steps in wall seconds between two synchronisations. Figures are medians of the
 rounds, and the ratio that of two medians. On a GPU the share of the chip's dense bf16 peak is given: multiplications
-and additions of the plain step, counted by torch, over the time a step took; work that medudl leaves out counts as done.
+and additions of the plain step, counted by torch, over the time a step took. Work that medudl leaves out counts as
+done.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from medudl.networks.blocks import Norm
 from medudl.networks.blocks import norm as norm_layer
+from medudl.networks.few_voxels import is_few
 from medudl.networks.padding import crop_to, pad_to_multiple
 
 Upsampling = Literal["resize", "transposed"]
@@ -55,7 +56,7 @@ class ResizeConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, *S) -> (B, C', *2S)."""
-        if len(x) * x.shape[2:].numel() <= _FEW:
+        if is_few(x, _FEW):
             found: Tensor = self.conv(F.interpolate(x, scale_factor=2.0))
             return found
         kernel = self.conv.weight.transpose(0, 1).flatten(2) @ self.sums  # (C, C', 4^dims)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medudl.networks.dcgan import CONV, Upsampling, enlarge, first_weights
+from medudl.networks.dcgan import Upsampling, enlarge, first_weights
+from medudl.networks.few_voxels import FEW_VOXEL_CONV
 from medudl.networks.instance_norm import Norm
 from medudl.networks.instance_norm import norm as norm_layer
 from medudl.networks.padding import crop_to, pad_to_multiple
@@ -57,7 +58,7 @@ class UNetGenerator(nn.Module):
         ends, plain = (0, depth - 1), norm == "none"  # levels without a norm on the way down
         self.down = nn.ModuleList()
         for i, (a, b) in enumerate(zip([inputs, *widths], widths, strict=False)):
-            halve = CONV[dims](a, b, 4, stride=2, padding=1, bias=plain or (i in ends and norm == "instance"))
+            halve = FEW_VOXEL_CONV[dims](a, b, 4, stride=2, padding=1, bias=plain or (i in ends and norm == "instance"))
             self.down.append(halve if i in ends else nn.Sequential(halve, norm_layer(norm, dims, b)))
         self.up = nn.ModuleList()  # innermost first
         for i in reversed(range(1, depth)):
