@@ -88,12 +88,13 @@ def test_filled_voxels_are_the_mean_of_their_neighbours() -> None:
 
 
 def test_the_whole_way_with_translators_whose_answer_is_known() -> None:
-    """Identity keeps all and invents nothing; a median filter loses a small lesion; a hider puts it elsewhere."""
+    """Identity keeps all and invents nothing; a median filter loses a small lesion; a removed lesion was one."""
     scan = _scan()
     planted, mask = plant(scan, BODY, contrast=70, radius=3, seed=3)
     kept = survival(scan, planted, mask, expected=70)
     assert kept.share == pytest.approx(1, rel=1e-5) and kept.detected
-    lost = survival(*(ndimage.median_filter(s, 9) for s in (scan, planted)), mask, expected=70)
+    small, dot = plant(scan, BODY, contrast=70, radius=2, seed=3)
+    lost = survival(*(ndimage.median_filter(s, 9) for s in (scan, small)), dot, expected=70)
     print(f"share that survives: identity {kept.share:.4f}, median of 9 voxels {lost.share:.4f}")
     assert abs(lost.share) < 0.05 and not lost.detected
     assert invented(planted, [planted], BODY) == 0 and invented(planted, [scan], BODY) == 1
