@@ -184,6 +184,10 @@ class Plain:
         )
         self.x, self.y = signed(batch["image"]), signed(batch["target"])
 
+    def __call__(self) -> None:
+        """One step."""
+        raise NotImplementedError
+
     def judged(self, needed: bool) -> None:
         """Whether the discriminators get gradients."""
         for network in self.discriminators:

@@ -22,7 +22,7 @@ def _count(network: nn.Module) -> int:
 
 @pytest.mark.parametrize(("depth", "published"), [(8, 54_413_955), (7, 41_828_995)])
 def test_numbers_of_the_published_networks(depth: int, published: int) -> None:
-    """54.414 and 41.829 million, published with batch norm. With instance norm its code has 54.410 and 41.827 million,
+    """54.414 and 41.829 million, published with batch norm. With instance norm its code has 54.410 and 41.826 million,
     of which we leave out the biases that the norm takes away again."""
     with torch.device("meta"):
         batch = UNetGenerator(2, 3, 3, depth=depth, norm="batch", upsampling="transposed")
@@ -31,7 +31,7 @@ def test_numbers_of_the_published_networks(depth: int, published: int) -> None:
     scales = 2 * sum(m.num_features for m in batch.modules() if isinstance(m, nn.BatchNorm2d))
     taken_away = sum(m.out_channels for m in instance.modules() if isinstance(m, CONVOLUTIONS) and m.bias is None)
     with_biases = published - scales + taken_away + 64 + 512  # of the first and the innermost, which have no norm
-    assert _count(instance) + taken_away == with_biases and round(with_biases, -3) in (54_410_000, 41_827_000)
+    assert _count(instance) + taken_away == with_biases and round(with_biases, -3) in (54_410_000, 41_826_000)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
