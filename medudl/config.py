@@ -168,8 +168,9 @@ class Train(Settings):
     patience: int | None = Field(None, ge=1)  # validations without improvement before stopping early
 
     def optimiser_of(self, player: str) -> Optimiser:
-        """`optimiser` with this player's overrides."""
-        return Optimiser.model_validate({**self.optimiser.model_dump(), **self.players.get(player, {})})
+        """`optimiser` with this player's overrides; those of "discriminator" are also discriminator_source's."""
+        family = self.players.get(player.partition("_")[0], {})
+        return Optimiser.model_validate({**self.optimiser.model_dump(), **family, **self.players.get(player, {})})
 
 
 class Detect(Settings):

@@ -32,9 +32,9 @@ from medudl.training import random_state
 from medudl.training.distributed import launch
 from medudl.training.labelled import labelled_cases, share_of
 from medudl.training.log import Log
+from medudl.training.preparing import CACHE
 from medudl.training.resolve import complete, seen_before, source_of
 from medudl.training.screen import Screen
-from medudl.training.session import CACHE
 from medudl.training.stop import StopSignals
 from medudl.training.trainer import Trainer
 

@@ -5,6 +5,7 @@ cohort.csv, .json    the rows and splits that were used
 run.json             format version, method, image shape, status
 fitted.json          what the pipeline learnt from the training scans
 scans.json           ids of the scans learnt from, and of those that chose the best weights
+sides.json           of a translation: how the scans of either side looked
 weights.safetensors  the best weights
 checkpoint/          the last two states of the training, for `--resume`
 log.jsonl, events/   the training's course
@@ -29,6 +30,7 @@ from medudl.version import VERSION
 if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
     from medudl.data.pipeline import Pipeline
+    from medudl.data.sides import Side
     from medudl.methods.method import Method
 
 __all__ = ["FORMAT", "Run", "load_state", "save_state"]
@@ -103,11 +105,14 @@ class Run:
 
         return Cohort.read(self.path / "cohort.csv")
 
-    def pipeline(self) -> Pipeline:
-        """The pipeline of the run, with what it learnt from the training scans."""
-        from medudl.data.pipeline import Pipeline
+    def pipeline(self, side: Side | None = None, *, fitted: dict[str, Any] | None = None) -> Pipeline:
+        """The pipeline of the run, with what it learnt from the training scans (or `fitted` in its place).
 
-        return Pipeline(self.config.data, self.read_json("fitted.json"))
+        side: of a translation, the pipeline of one side alone; without it, that of registered pairs.
+        """
+        from medudl.data.pairs import pipeline_of
+
+        return pipeline_of(self.config.data, self.read_json("fitted.json") if fitted is None else fitted, side)
 
     def method(self, device: str = "cpu") -> Method:
         """The method with its best weights (their moving average where that is on), in eval mode."""

@@ -37,6 +37,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "classifier": {"body": {"name": "autoencoder", **SMALL}},
     "gan": {"latent": 8, "width": 4},
     "conditional_gan": {"latent": 8, "width": 4},
+    "pix2pix": {"width": 4, "depth": 3, "discriminator_width": 4, "receptive_field": 16},
+    "cyclegan": {"width": 4, "blocks": 1, "discriminator_width": 4, "receptive_field": 16},
 }
 STEPS = 20
 TRAIN = [

@@ -14,6 +14,7 @@ from medudl.version import VERSION
 if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
     from medudl.data.pipeline import Pipeline
+    from medudl.data.sides import Side
     from medudl.methods.method import Method
 
 FILE = "configs/medudl.json"
@@ -90,11 +91,11 @@ class Shipped(Run):
         """Let this method, loaded already, be `method` from now on: big weights are not read twice."""
         self._loaded = method
 
-    def pipeline(self) -> Pipeline:
-        """The pipeline of the run, with what it learnt."""
-        from medudl.data.pipeline import Pipeline
+    def pipeline(self, side: Side | None = None, *, fitted: dict[str, Any] | None = None) -> Pipeline:
+        """The pipeline of the run, with what it learnt; see `Run.pipeline`."""
+        from medudl.data.pairs import pipeline_of
 
-        return Pipeline(self.config.data, self._fitted)
+        return pipeline_of(self.config.data, self._fitted if fitted is None else fitted, side)
 
     def cohort(self) -> Cohort:
         """Raises UserError always: patients stay with the run."""

@@ -21,7 +21,7 @@ _PLANES = ("foreground", "mask")
 class Augmenter:
     """flip (left-right), rotate (in the slice), scale, translate; then gamma and brightness of the image alone.
 
-    Image, foreground and mask move together; the latter stay binary, and are empty where nothing was known.
+    Image, target, foreground and mask move together; the latter two stay binary, and are empty where nothing was known.
     """
 
     def __init__(self, data: Data) -> None:
@@ -30,17 +30,17 @@ class Augmenter:
         self._made: dict[tuple[str, ...], Compose] = {}
 
     def __call__(self, item: dict[str, Tensor], seed: Sequence[int]) -> dict[str, Tensor]:
-        """item: image (C, *S) float32, foreground and mask (1, *S) bool if present. Returns the same keys and types.
+        """item: image and, if present, target (C, *S) float32, foreground and mask (1, *S) bool. Returns the same.
 
         seed: (seed, epoch, index); the same seed gives the same change.
         """
         planes = [key for key in _PLANES if key in item]
-        arrays = {"image": item["image"]}
+        arrays: dict[str, Tensor] = {key: item[key] for key in ("image", "target") if key in item}
         if planes:  # one array for all that is binary: a change costs by the call
             arrays["planes"] = torch.cat([item[key] for key in planes]).float()
         changed = self._change(arrays, int(np.random.SeedSequence(list(seed)).generate_state(1)[0]))
         found = {key: changed["planes"][n : n + 1] > 0.5 for n, key in enumerate(planes)}
-        return {"image": changed["image"], **found}
+        return {**{key: changed[key] for key in arrays if key != "planes"}, **found}
 
     def _change(self, arrays: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
         from monai.data.meta_obj import get_track_meta, set_track_meta
@@ -78,8 +78,8 @@ def _compose(keys: Sequence[str], data: Data) -> Compose:
         steps.append(RandAffined(
             keys, prob=1.0, rotate_range=turn if dims == 2 else (turn, 0.0, 0.0),
             scale_range=[wanted.scale] * dims, translate_range=[wanted.translate] * dims,
-            mode=["bilinear", "nearest"][: len(keys)],
-            padding_mode=["border", "zeros"][: len(keys)],
+            mode=["nearest" if key == "planes" else "bilinear" for key in keys],
+            padding_mode=["zeros" if key == "planes" else "border" for key in keys],
         ))  # fmt: skip
     if wanted.gamma:
         steps.append(RandAdjustContrastd(["image"], prob=1.0, gamma=(1 - wanted.gamma, 1 + wanted.gamma)))

@@ -158,6 +158,11 @@ class Cohort:
             table = table[table[column].isin([wanted] if isinstance(wanted, str) else list(wanted))]
         return Cohort(self.root, table, self.meta)
 
+    def named(self, name: str) -> Cohort:
+        """The rows of that contrast, or of that modality."""
+        table = self.table
+        return Cohort(self.root, table[(table["contrast"] == name) | (table["modality"] == name)], self.meta)
+
     def files_of(self, series: Series) -> list[Path]:
         """The files of a series, DICOM slices in slice order (by name where cohort.json is absent).
 

@@ -75,17 +75,22 @@ def window(prepared: Prepared, index: int, data: Data, seed: Sequence[int]) -> t
     return best
 
 
-def cut(prepared: Prepared, place: tuple[slice, slice, slice], data: Data) -> dict[str, NDArray[Any]]:
+def cut(
+    prepared: Prepared, place: tuple[slice, slice, slice], data: Data, sources: int | None = None
+) -> dict[str, NDArray[Any]]:
     """An item's voxels: image (C, *S), foreground (1, *S) and, where it is known, mask (1, *S).
 
-    Views, except for an image with its neighbours (slices_25d): slice after slice, the edge repeated.
+    Views, except for an image with its neighbours (slices_25d): slice after slice, the edge repeated. sources: of a
+    registered pair, how many channels are the image; the others are its target (C', *S), without neighbours.
     """
     voxels: Any = (slice(None), place[0].start if data.dims == 2 else place[0], place[1], place[2])
-    found = {"image": prepared.image[voxels], "foreground": prepared.foreground[voxels]}
+    found = {"image": prepared.image[voxels][:sources], "foreground": prepared.foreground[voxels]}
+    if sources is not None:
+        found["target"] = prepared.image[voxels][sources:]
     if data.view == "slices_25d":
         middle, last = place[0].start, prepared.image.shape[1] - 1
         near = [min(max(middle + offset, 0), last) for offset in range(-data.neighbours, data.neighbours + 1)]
-        found["image"] = np.concatenate([prepared.image[:, index] for index in near])
+        found["image"] = np.concatenate([prepared.image[:sources, index] for index in near])
     if prepared.mask is not None:
         found["mask"] = prepared.mask[voxels]
     return found

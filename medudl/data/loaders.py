@@ -34,7 +34,7 @@ class Loader:
     training epoch, of full batches alone (a set smaller than one batch is repeated to fill it); without it every item
     comes once, in order. lesion_free: see `items_of`; cases without a mask are then left out, and named in `left_out`.
     rank, world: this process and how many there are; a training epoch drops what does not divide, else the first items
-    are repeated.
+    are repeated. sources: of registered pairs, how many channels are the image; the others are its target.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Loader:
         *,
         labels: Mapping[str, int] | None = None,
         told: Told | None = None,
+        sources: int | None = None,
         batch_size: int,
         seed: int = 0,
         shuffle: bool,
@@ -67,8 +68,11 @@ class Loader:
                 + "; lower it, or check the foreground"
             )
         self.shape = _common_shape(prepared, data)
+        channels, whole = prepared[0].image.shape[0], self.shape
+        if sources is not None:
+            self.shape = (whole[0] // channels * sources, *whole[1:])
         augmenter = Augmenter(data) if augment and data.augment.active else None
-        self._gather = _Gather(prepared, data, labels or {}, self.items, self.shape, augmenter)
+        self._gather = _Gather(prepared, data, labels or {}, self.items, self.shape, augmenter, sources)
         if told is not None:
             self._gather.conditions = told.of_items(prepared, self.items)
 
@@ -134,13 +138,14 @@ class _Gather:
         items: Sequence[Item],
         shape: tuple[int, ...],
         augmenter: Augmenter | None,
+        sources: int | None,
     ) -> None:
         # Plain views: each index into a mapped array makes an object of its own class, at the price of the copy.
         self.prepared = [
             replace(p, image=np.asarray(p.image), foreground=np.asarray(p.foreground), mask=_plain(p.mask))
             for p in prepared
         ]
-        self.data, self.items, self.shape, self.augmenter = data, items, shape, augmenter
+        self.data, self.items, self.shape, self.augmenter, self.sources = data, items, shape, augmenter, sources
         self.labels = np.array([labels.get(prepared[item.case].case_id, -1) for item in items], dtype=np.int64)
         self.conditions: NDArray[np.float32] | None = None
         self.ids = [f"{prepared[item.case].case_id}/{item.index}" for item in items]
@@ -163,6 +168,9 @@ class _Gather:
         if self.conditions is not None:
             batch["condition"] = torch.from_numpy(self.conditions[numbers])
         tensors: dict[str, Tensor] = {"image": batch["image"]}
+        if self.sources is not None:
+            channels = self.prepared[0].image.shape[0] - self.sources
+            tensors["target"] = torch.empty((len(chosen), channels, *self.shape[1:]))
         for key in self.keys[1:]:
             tensors[key] = torch.zeros((len(chosen), 1, *self.shape[1:]), dtype=torch.bool)
         found = [self.views.get(n) or self._find(n, (*epoch, p)) for n, p in zip(chosen, places.tolist(), strict=True)]
@@ -183,7 +191,7 @@ class _Gather:
         """The voxels of an item: {"image", "foreground", "mask"}, as `cut` gives them."""
         item = self.items[number]
         prepared = self.prepared[item.case]
-        views = cut(prepared, window(prepared, item.index, self.data, seed), self.data)
+        views = cut(prepared, window(prepared, item.index, self.data, seed), self.data, self.sources)
         if self.still:
             self.views[number] = views
         return views

@@ -1,7 +1,7 @@
 """Losses of the two players of a generative adversarial network, one value an image: (B,).
 
 D's output is a logit l everywhere, and no sigmoid comes before a log: D(x) = sigmoid(l), -log D(x) = softplus(-l).
-Logits are (B,), or patches (B, 1, *s) whose LOSSES are averaged. No loss has the factor 1/2 that some papers put.
+Logits are (B,), or patches (B, scales, *s) whose LOSSES are averaged. No loss has the factor 1/2 that some papers put.
 All are computed in float32, whatever the autocast; float64 stays float64.
 """
 
@@ -38,7 +38,8 @@ def discriminator_loss(
 
     With the first, the best D is p_data / (p_data + p_model) and costs 2 log 2 - 2 JS nats. Targets stand in for 1
     and 0 (label smoothing): softplus(l) - target * l, or (l - target)^2.
-    real, fake: logits of as many images, (B,) or (B, 1, *s). Returns (B,): the i-th real half plus the i-th fake one.
+    real, fake: logits of as many images, (B,) or (B, scales, *s). Returns (B,): the i-th real half plus the i-th fake
+    one.
     UserError: targets where a loss has none, or no probability where it needs one.
     """
     if len(real) != len(fake):
@@ -60,7 +61,7 @@ def generator_loss(kind: Loss, fake: Tensor) -> Tensor:
 
     The generator always wants a plain "real": its target stays 1 whatever D's targets are.
     Above a logit of 30 kl goes on along its tangent, because exp would overflow.
-    fake: (B,) or (B, 1, *s). Returns (B,).
+    fake: (B,) or (B, scales, *s). Returns (B,).
     """
     return _per_image(_GENERATOR[kind](_precise(fake)))
 
@@ -123,8 +124,8 @@ def _check_targets(kind: Loss, real: float, fake: float) -> None:
 
 
 def _precise(logits: Tensor) -> Tensor:
-    if logits.ndim > 1 and logits.shape[1] != 1:
-        raise ValueError(f"logits are (B,) or (B, 1, *s), not {tuple(logits.shape)}")
+    if logits.ndim == 2:
+        raise ValueError(f"logits are (B,) or (B, scales, *s), not {tuple(logits.shape)}")
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

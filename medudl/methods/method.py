@@ -14,7 +14,9 @@ from medudl.errors import UserError
 from medudl.tricks.adversarial import AdversarialTrick
 from medudl.tricks.trick import Trick
 
-VERBS = ("encode", "decode", "uncertainty", "reconstruct", "sample", "translate", "classify", "denoise", "anomaly")
+VERBS = (
+    "encode", "decode", "uncertainty", "reconstruct", "sample", "translate", "back", "classify", "denoise", "anomaly",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Method(nn.Module, ABC):
     shape: (C, *S) of one image. Verbs (those a method has decide which tasks it is offered):
     encode(image) -> (B, Z), with a gradient; decode(code) -> image;
     uncertainty(image) -> (B, Z), standard deviation of the code; reconstruct(image) -> image;
-    denoise(image) -> image; sample(count) -> (count, C, *S); translate(image) -> target; classify(image) -> (B, K)
-    logits;
+    denoise(image) -> image; sample(count) -> (count, C, *S); translate(image) -> target;
+    back(target) -> image; classify(image) -> (B, K) logits;
     anomaly(image) -> map (B, 1, *S) >= 0, score (B,).
 
     `step` is called in training mode; `validate` and the verbs in evaluation mode, where they touch no buffer. Images
@@ -60,6 +62,8 @@ class Method(nn.Module, ABC):
     monitor: ClassVar[str] = "loss"  # the name in `validate` whose mean chooses the best checkpoint; lower is better
     score_names: ClassVar[tuple[str, ...]] = ()  # the keys of `scores`; detect.score may name one of them
     may_collapse: ClassVar[bool] = False  # what it makes may become one and the same image: looked at while it trains
+    paired: ClassVar[bool | None] = None  # translates: from registered pairs, or from sides that never met
+    validation_batch: ClassVar[int] = 1  # images that `validate` sees at once, at least
     supervised: ClassVar[bool] = False  # learns from scans with a label, sick ones included, and not from healthy ones
 
     def __init__(self, shape: tuple[int, ...]) -> None:

@@ -10,20 +10,16 @@ from medudl.condition import Condition
 from medudl.config import Config, Data, validate_config
 from medudl.data.cohort import Cohort
 from medudl.data.conditions import Told, learnt
+from medudl.data.sides import target_channels
 from medudl.errors import UserError
-from medudl.methods import option_names, required_names
+from medudl.methods import method_class, option_names, required_names
 from medudl.methods.method import Method
 from medudl.run import Run
 from medudl.training.scans import Plan, choose_scans
 
 # Data settings of which a config without them says nothing about the images, so that they do not come with `init`.
-FILLED = (
-    "body",
-    "classes",
-    "conditions",
-    "counts",
-    "healthy",
-)  # options that `complete` fills in where a config leaves them out
+# Options that `complete` fills in where a config leaves them out.
+FILLED = ("body", "classes", "conditions", "counts", "healthy", "target_channels")
 _OWN = {"cache", "cache_workers", "condition", "lesion_free_slices", "lesion_margin"}
 
 
@@ -43,6 +39,7 @@ def complete(config: Config, cohort: Cohort, stored: Config | None = None) -> tu
             f" whose encoder {config.method['name']} is to stand on"
         )
     _check_conditions(config)
+    config = _with_target(config)
     plan = choose_scans(config, cohort)
     seen = 0 if stored is not None else seen_before(config, plan.cohort)
     if seen:
@@ -117,6 +114,26 @@ def _with_classes(config: Config, plan: Plan) -> Config:
     method = {**{key: value for key, value in filled.items() if key in options}, **config.method}
     method = {key: filled[key] if value is None and key in filled else value for key, value in method.items()}
     return config.model_copy(update={"method": method})
+
+
+def _with_target(config: Config) -> Config:
+    """The number of target channels filled in. Raises UserError: a target without a use for it, or none."""
+    name, data = config.method["name"], config.data
+    paired = method_class(name).paired
+    if paired is None:
+        if data.target:
+            raise UserError(f"data.target: {name} makes no image of another kind; leave it out, or train pix2pix")
+        return config
+    if not data.target:
+        raise UserError(
+            f"data.target is missing: which contrast is {name} to make? For example --set data.channels=[T1] --set"
+            " data.target=[T2]"
+        )
+    count = target_channels(data, paired)
+    given = config.method.get("target_channels", count)
+    if given != count:
+        raise UserError(f"method.target_channels is {given}, data.target gives {count}; leave it out")
+    return config.model_copy(update={"method": {**config.method, "target_channels": count}})
 
 
 def _check_conditions(config: Config) -> None:

@@ -18,15 +18,22 @@ ROWS = 4
 ANSWERS = ("reconstruct", "denoise", "translate")
 
 
-def fixed_images(batches: Iterable[Batch], count: int) -> Tensor:
-    """Up to ROWS images, the middle ones of batches spread evenly over `count` batches: (N, C, *S)."""
+def fixed_images(batches: Iterable[Batch], count: int) -> tuple[Tensor, Tensor | None]:
+    """Up to ROWS images, the middle ones of batches spread evenly over `count` batches: (N, C, *S); their targets."""
     wanted = set(np.linspace(0, count - 1, min(ROWS, count)).round().astype(int).tolist())
-    chosen = [batch["image"][len(batch["image"]) // 2] for i, batch in enumerate(batches) if i in wanted]
-    return torch.stack(chosen)
+    chosen = [
+        {key: batch[key][len(batch["image"]) // 2] for key in ("image", "target") if key in batch}  # type: ignore[literal-required]
+        for i, batch in enumerate(batches)
+        if i in wanted
+    ]
+    targets = torch.stack([one["target"] for one in chosen]) if "target" in chosen[0] else None
+    return torch.stack([one["image"] for one in chosen]), targets
 
 
-def write_samples(method: Method, images: Tensor, path: Path) -> dict[str, float]:
+def write_samples(method: Method, images: Tensor, path: Path, targets: Tensor | None = None) -> dict[str, float]:
     """One PNG: a row an image, first channel, middle slice of a volume; below them what a generator makes.
+
+    Of a translation, input | its translation | the true target, or, without pairs, below them target | what it is back.
 
     Columns that the method has no verb for are absent. Intensities from 0 to 1; the map from 0 to its largest value.
     Call it inside `looking`. Nothing is written where the method neither answers nor samples.
@@ -43,11 +50,15 @@ def write_samples(method: Method, images: Tensor, path: Path) -> dict[str, float
     if "anomaly" in verbs:
         heat = _flat(verbs["anomaly"](images)[0])
         columns.append(heat / max(heat.max(), 1e-12))
+    if targets is not None and method.paired:
+        columns.append(_flat(targets))
     rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)] if len(columns) > 1 else []
     if "sample" in verbs:
         made = _flat(verbs["sample"](len(columns) * len(images)))
         spreads["sample"] = spread(made)
         rows += [np.concatenate(made[i : i + len(columns)], axis=1) for i in range(0, len(made), len(columns))]
+    if targets is not None and not method.paired and "back" in verbs:
+        rows += list(np.concatenate([_flat(targets), _flat(verbs["back"](targets))], axis=2))
     if not rows:
         return {}
     picture = Image.fromarray((np.concatenate(rows) * 255).round().astype(np.uint8))

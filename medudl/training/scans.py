@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from medudl.config import Config
 from medudl.data.cases import Case, cases_of, training_cases
 from medudl.data.cohort import Cohort
+from medudl.data.sides import Side, paired_data, side_cases
 from medudl.errors import UserError
 from medudl.methods import method_class
 from medudl.training.labelled import labelled_cases, share_of
@@ -15,20 +16,28 @@ from medudl.training.labelled import labelled_cases, share_of
 
 @dataclass(frozen=True)
 class Plan:
-    """Which scans are learnt from (train) and which choose the best weights (val), and who was left out and why."""
+    """Which scans are learnt from (train) and which choose the best weights (val), and who was left out and why.
+
+    Of a translation without pairs these are the source side's, and those of the other side stand beside them.
+    """
 
     cohort: Cohort
     train: list[Case]
     val: list[Case]
     notes: list[str]
+    target_train: list[Case] = field(default_factory=list)
+    target_val: list[Case] = field(default_factory=list)
 
 
 def choose_scans(config: Config, cohort: Cohort) -> Plan:
     """The scans to train and to validate on. Raises UserError where either is empty.
 
-    Healthy ones; for a supervised method those with a label, of `train.labels` of their patients in either split.
+    Healthy ones; for a supervised method those with a label, of `train.labels` of their patients in either split; for
+    a translation all that have its contrasts, sick ones too, since it will be shown them.
     """
     rows = cohort.select(config.data.where)
+    if config.data.target:
+        return _sides(config, rows)
     cases, notes = cases_of(rows, config.data)
     if not cases:
         told = f" ({notes[0]})" if notes else ""
@@ -61,6 +70,36 @@ def choose_scans(config: Config, cohort: Cohort) -> Plan:
             " or train with --folds"
         )
     return Plan(rows, chosen["train"], chosen["val"], notes)
+
+
+def _sides(config: Config, rows: Cohort) -> Plan:
+    """The scans of a translation: studies that have both sides, or the scans of each."""
+    if method_class(config.method["name"]).paired:
+        cases, notes = cases_of(rows, paired_data(config.data))
+        train, val = _split(cases, " and ".join([*config.data.channels, *config.data.target]), notes)
+        return Plan(rows, train, val, notes)
+    found: dict[Side, tuple[list[Case], list[Case]]] = {}
+    notes = []
+    wanted: dict[Side, list[str]] = {"source": config.data.channels, "target": config.data.target}
+    for side, names in wanted.items():
+        cases, more = side_cases(rows, config.data, side)
+        notes += more
+        found[side] = _split(cases, " and ".join(names), more)
+    return Plan(rows, *found["source"], notes, *found["target"])
+
+
+def _split(cases: Sequence[Case], names: str, notes: Sequence[str]) -> tuple[list[Case], list[Case]]:
+    """Those to train on and those to validate on. Raises UserError where either is empty."""
+    if not cases:
+        told = f" ({notes[0]})" if notes else ""
+        raise UserError(f"the cohort has no scan of {names}{told}; see its contrast and modality columns")
+    if not any(case.split for case in cases):
+        raise UserError("the cohort has no splits; run `medudl index ... --split 70/15/15`, or train with --folds")
+    train, val = ([case for case in cases if case.split == split] for split in ("train", "val"))
+    if not train or not val:
+        lacking = "val split, which chooses the best weights" if train else "train split"
+        raise UserError(f"no scan of {names} in the {lacking}; index more patients with --split, or train with --folds")
+    return train, val
 
 
 def _eligible(cases: Sequence[Case], config: Config, supervised: bool) -> tuple[list[Case], list[str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 TOLD = 10  # lines that a counter writes into a file
+NOTES_SHOWN = 10
 MOVED = 0.1  # seconds between two moves of the bar, which eyes cannot tell apart and short steps would pay for
 
 
@@ -31,6 +32,13 @@ class Screen:
     def tell(self, line: str) -> None:
         """One line, above the bar."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def tell_notes(self, notes: Sequence[str]) -> None:
+        """The first of many lines, and how many more there are."""
+        for note in notes[:NOTES_SHOWN]:
+            self.tell(note)
+        if len(notes) > NOTES_SHOWN:
+            self.tell(f"... and {len(notes) - NOTES_SHOWN} more")
 
     def counter(self, what: str) -> Callable[[int, int], None]:
         """A bar for something else: call it with (done, of). In a file, where a bar cannot move, a line each tenth."""

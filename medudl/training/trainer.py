@@ -89,7 +89,7 @@ class Trainer:
     def __call__(self, log: Log, screen: Screen, stop: StopSignals) -> None:
         """Train to the end. Raises Stopped when asked to stop, UserError on a NaN or an infinity."""
         self.log, self.screen, self.stop = log, screen, stop
-        self.images = fixed_images(random_state.started_unseen(self.val.epoch(0)), len(self.val))
+        self.images, self.targets = fixed_images(random_state.started_unseen(self.val.epoch(0)), len(self.val))
         self.collapse = CollapseWatch(self.method, random_state.started_unseen(self.val.epoch(0)))
         screen.start(self.at.step, self.settings.steps)
         while not self.at.finished:
@@ -237,8 +237,9 @@ class Trainer:
     def _picture(self) -> None:
         if self.fabric.is_global_zero:
             with looking(self.method, self.players.values(), self.settings.seed), self.fabric.autocast():
-                images = self.images.to(self.fabric.device)
-                spreads = write_samples(self.method, images, self.run.path / "samples" / f"step-{self.at.step:09d}.png")
+                path = self.run.path / "samples" / f"step-{self.at.step:09d}.png"
+                targets = None if self.targets is None else self.targets.to(self.fabric.device)
+                spreads = write_samples(self.method, self.images.to(self.fabric.device), path, targets)
                 collapsed, sentence = self.collapse()
             self._note("picture", {**spreads, **collapsed})
             if sentence:

@@ -66,14 +66,14 @@ class AdversarialTrick(Trick):
         return {}
 
     def seen(self, duel: Duel, real: Tensor, fake: Tensor) -> None:
-        """The discriminator's logits in its own turn, without a graph: (B,) or (B, 1, *s) each."""
+        """The discriminator's logits in its own turn, without a graph: (B,) or (B, scales, *s) each."""
 
 
 class Discriminator(Protocol):
     """What a discriminator's network offers. condition: (B, K) or None, as the network was made for."""
 
     def __call__(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits: (B, C, *S) -> (B,) or, of patches, (B, 1, *s)."""
+        """Logits: (B, C, *S) -> (B,) or, of patches, (B, scales, *s)."""
 
     def features(self, image: Tensor, condition: Tensor | None = None) -> list[Tensor]:
         """What its hidden layers give, first to last: (B, K_i, *s_i) or (B, K_i) each."""
@@ -100,7 +100,7 @@ class Duel:
     asked: Literal["real", "generated"] | None = None  # what goes through the discriminator now; None: a mixture
 
     def judge(self, image: Tensor, weights: Weights | None = None, condition: Tensor | None = None) -> Tensor:
-        """Logits of an image as the tricks show it: (B, C, *S) -> (B,) or (B, 1, *s).
+        """Logits of an image as the tricks show it: (B, C, *S) -> (B,) or (B, scales, *s).
 
         weights: in place of the discriminator's own, with their graph (unrolling). condition: default the real ones'.
         """

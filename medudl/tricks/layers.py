@@ -16,13 +16,19 @@ CONVOLUTIONS = (
 
 
 def chosen(players: Mapping[str, nn.Module], names: Sequence[str], trick: str) -> dict[str, nn.Module]:
-    """Those players, each once. UserError: the method has no such player."""
+    """Those players, each once; "discriminator" also stands for all of discriminator_source, discriminator_target.
+
+    UserError: the method has no such player.
+    """
+    found: dict[str, nn.Module] = {}
     for name in names:
-        if name not in players:
+        meant = {player: network for player, network in players.items() if f"{player}_".startswith(f"{name}_")}
+        if not meant:
             raise UserError(
                 f"tricks: {trick} changes player {name}, which this method lacks; {nearest(name, list(players))}"
             )
-    return {name: players[name] for name in dict.fromkeys(names)}
+        found |= meant
+    return found
 
 
 def replace_batch_norm(

@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from medudl.config import nearest
-from medudl.errors import UserError
+from medudl.tricks.layers import chosen
 from medudl.tricks.trick import Trick
 
 
@@ -28,16 +27,15 @@ class WeightClipping(Trick):
     def __init__(self, *, player: str = "discriminator", limit: Annotated[float, Field(gt=0)] = 0.01) -> None:
         self.player = player
         self.limit = limit
+        self._clipped: set[str] = set()
 
     def setup(self, players: Mapping[str, nn.Module]) -> None:
         """UserError: this method has no such player."""
-        if self.player not in players:
-            known = nearest(self.player, list(players))
-            raise UserError(f"tricks: weight_clipping clips player {self.player}, which this method lacks; {known}")
+        self._clipped = set(chosen(players, [self.player], "weight_clipping"))
 
     @torch.no_grad()
     def after_update(self, player: str, module: nn.Module) -> None:
         """Clip in place, so that compiled graphs and averages see the same tensors."""
-        if player == self.player:
+        if player in self._clipped:
             for weight in module.parameters():
                 weight.clamp_(-self.limit, self.limit)

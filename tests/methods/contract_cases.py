@@ -92,6 +92,21 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             "generator_steps": 2,
         },
     ),  # fmt: skip
+    *(
+        ("pix2pix", {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 1, **more})
+        for more in [
+            {},
+            {"network": "resnet", "blocks": 1, "scales": 2, "loss": "hinge", "structure": "mind"},
+            {"adversarial": 0, "dropout": 0.3},
+        ]
+    ),
+    *(
+        ("cyclegan", {"width": 4, "blocks": 1, "discriminator_width": 4, "receptive_field": 1, **more})
+        for more in [
+            {},
+            {"network": "unet", "depth": 2, "structure": "gradient", "dropout": 0.2},
+        ]
+    ),
     ("toy_wasserstein", {}),
     ("toy_unrolled", {}),
     ("toy_staged_rbm", {}),

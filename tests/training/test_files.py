@@ -98,7 +98,8 @@ def test_a_training_writes_them(tmp_path: Path) -> None:
 
 def test_pictures_hold_input_answer_and_map(tmp_path: Path) -> None:
     at_work = trainer(new_run(tmp_path / "run", config("autoencoder")))
-    images = fixed_images(at_work.val.epoch(0), len(at_work.val))
+    images, targets = fixed_images(at_work.val.epoch(0), len(at_work.val))
+    assert targets is not None and targets.shape == images.shape
     assert images.shape == (2, 1, 8, 8), "one of each of the two batches"
     method = at_work.method.eval()
     with torch.no_grad():

@@ -34,6 +34,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     frame = pd.read_csv(table, dtype=str, keep_default_na=False)
     frame["contrast"] = ["FLAIR", "T1"] * 4
     frame["age"] = ["30", "60", "", "40", "50", "70", "10", ""]
+    frame["dose"] = ["1", "2", "3", "3", "much", "", "", ""]
     frame["label"] = ["", "ill", *[""] * 5, "ill"]
     frame.to_csv(table, index=False)
     return Cohort.read(table)
@@ -53,7 +54,9 @@ def test_what_each_can_be_comes_from_the_train_split(rows: Cohort) -> None:
     assert [case.subject for case in plan.val] == ["s04", "s05"]
     as_gan = complete(_config({"name": "gan"}, []), rows)[1]
     assert (plan.train, plan.val) == (as_gan.train, as_gan.val)
-    assert complete(config, rows)[0] == config, "the config of a run begins another like it"
+    other = [{"name": "contrast", "values": ["T1", "FLAIR"]}, *FILLED[1:]]
+    given = _config({**GAN, "conditions": other})
+    assert complete(given, rows)[0].method["conditions"] == other, "the config of a run begins another like it"
 
 
 def test_without_conditions_it_still_learns_from_labels(rows: Cohort) -> None:
@@ -72,6 +75,7 @@ def test_without_conditions_it_still_learns_from_labels(rows: Cohort) -> None:
         ({**GAN, "conditions": FILLED}, ["contrast"], "method.conditions is of contrast, slice_position, age,"),
         ({**GAN, "conditions": FILLED}, [], "data.condition of nothing"),
         (GAN, ["scan"], "data.condition: scan is no column"),
+        (GAN, ["dose"], "dose: 'much' is no number"),
         (GAN, ["modality"], "data.condition: modality is MR in every scan"),
         (GAN, ["label"], "label is ill in every scan learnt from|says nothing"),
     ],

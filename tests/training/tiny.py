@@ -36,6 +36,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "classifier": {"body": {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}, "classes": ["a", "b"]},
     "gan": {"latent": 4, "width": 4, "discriminator_steps": 2},
     "conditional_gan": {"latent": 4, "width": 4, "classes": ["a", "b"]},
+    "pix2pix": {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 16},
+    "cyclegan": {"width": 4, "blocks": 1, "discriminator_width": 4, "receptive_field": 16, "identity": 1.0},
     "toy_wasserstein": {"pool": 8},
     "toy_unrolled": {},
     "toy_staged_rbm": {},
@@ -59,7 +61,7 @@ class TinyBatches:
 
     def _batch(self, chosen: Tensor) -> Batch:
         image = self.images[chosen].clone()
-        return {"image": image, "foreground": torch.ones_like(image, dtype=torch.bool),
+        return {"image": image, "target": 1 - image, "foreground": torch.ones_like(image, dtype=torch.bool),
                 "label": chosen % 2, "id": [f"sub-{i:02d}/0" for i in chosen.tolist()]}  # fmt: skip
 
     def __len__(self) -> int:

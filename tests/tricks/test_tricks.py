@@ -66,5 +66,5 @@ def test_clipping_holds_after_the_step_and_for_its_player_only() -> None:
 
 
 def test_a_player_that_is_not_there() -> None:
-    with pytest.raises(UserError, match="clips player critics, which this method lacks; did you mean critic?"):
+    with pytest.raises(UserError, match="changes player critics, which this method lacks; did you mean critic?"):
         WeightClipping(player="critics").setup({"critic": nn.Linear(1, 1), "generator": nn.Linear(1, 1)})

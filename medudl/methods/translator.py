@@ -1,0 +1,82 @@
+"""What methods that turn one kind of image into another share: their networks, and what of an image must survive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from medudl.errors import UserError
+from medudl.losses.adversarial import Loss
+from medudl.losses.structure import STRUCTURE
+from medudl.methods.adversarial import Adversarial
+from medudl.methods.discrete import refuse_discrete
+from medudl.networks.dcgan import Upsampling
+from medudl.networks.patch_discriminator import PatchDiscriminator, ReceptiveField
+from medudl.networks.resnet_generator import ResNetGenerator
+from medudl.networks.unet_generator import UNetGenerator
+
+Network = Literal["unet", "resnet"]
+Structure = Literal["none", "gradient", "mind", "mutual_information"]
+
+
+@dataclass(frozen=True)
+class Generators:
+    """How a generator is made; see `Translator`."""
+
+    dims: int
+    network: Network
+    width: int
+    depth: int
+    blocks: int
+    upsampling: Upsampling
+    dropout: float
+
+    def make(self, inputs: int, outputs: int) -> nn.Module:
+        """(B, inputs, *S) in [-1, 1] -> (B, outputs, *S) in [-1, 1], any sides."""
+        if self.network == "resnet":
+            if self.dropout:
+                raise UserError("method.dropout: the ResNet generator has none; set it to 0, or take network: unet")
+            return ResNetGenerator(
+                self.dims, inputs, outputs, width=self.width, blocks=self.blocks, upsampling=self.upsampling
+            )
+        return UNetGenerator(
+            self.dims, inputs, outputs, width=self.width, depth=self.depth, upsampling=self.upsampling,
+            dropout=self.dropout,
+        )  # fmt: skip
+
+
+class Translator(Adversarial):
+    """Base of pix2pix and CycleGAN.
+
+    `image` (B, C, *S) is of the source side, `target` (B, C', *S) of the other; which contrasts these are stands in
+    `data.channels` and `data.target`. Both are shown to the networks in [-1, 1], what lies beyond is clipped.
+
+    All networks take instance norm without statistics of their own: an image is translated alike whatever its batch
+    mates, and an empty slice gives finite numbers.
+    """
+
+    may_collapse: ClassVar[bool] = False  # of an image it makes an image; two inputs alike give two outputs alike
+
+    def __init__(self, shape: tuple[int, ...], target_channels: int, loss: Loss, structure: Structure) -> None:
+        super().__init__(shape, loss)
+        self.target_shape = (target_channels, *shape[1:])
+        self.structure: Structure = structure
+        self.looked = False  # whether a batch was found to be no label map
+
+    def structure_lost(self, image: Tensor, made: Tensor) -> Tensor:
+        """Mean of the structure loss between what went in and what came out, both in [-1, 1]: a scalar."""
+        return STRUCTURE[self.structure](image, made, None).mean()
+
+    def look(self, *images: Tensor) -> None:
+        """UserError: label maps. Only the first batch is looked at."""
+        if not self.looked:
+            for image in images:
+                refuse_discrete(image)
+            self.looked = True
+
+
+def patch_discriminator(channels: int, dims: int, width: int, field: ReceptiveField, scales: int) -> nn.Module:
+    """PatchGAN over so many channels."""
+    return PatchDiscriminator(dims, channels, width=width, receptive_field=field, scales=scales)
