@@ -35,7 +35,9 @@ def alike(offered: Offered, samples: Samples, codes: Codes) -> tuple[NDArray[np.
     drawn = house().samples.searchers.ask(offered.run, asked)
     about = drawn.about
     if "building" in about:
-        return drawn.pictures, {"building": f"{about['building']}. Comparing comes once; drawing goes on meanwhile."}
+        return drawn.pictures, {
+            "building": f"To compare, {about['building']}. This is done once; drawing goes on meanwhile."
+        }
     if "why" in about:
         why = f"Whether this copies a patient cannot be told: the training images are not at hand. {about['why']}"
         return drawn.pictures, {"why": why}

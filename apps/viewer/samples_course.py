@@ -15,7 +15,7 @@ from medudl.training.course import Course
 _PICTURE = re.compile(r"step-(\d+)\.png")
 _MOST_BYTES = 64 << 20
 _TOLD = {"kid": "Distance from held-out patients' images (KID; lower is better)",
-         "fid": "Distance from held-out patients' images (FID; lower is better)"}  # fmt: skip
+         "fid": "Distance from held-out patients' images (Fréchet; lower is better)"}  # fmt: skip
 _NO_RUN = "The model that made these samples lies outside the opened folder or is gone, so that its course is unknown."
 
 

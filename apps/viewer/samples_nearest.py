@@ -64,7 +64,7 @@ class Index:
         self.known = any(each.name == network for each in networks)
         self.network = next((each for each in networks if each.name == network), networks[-1])
         self.data, loader = restored.data, self.real.loader
-        batches = counted(self.real.batches(), "comparing the training images", len(loader), False)
+        batches = counted(self.real.batches(), "preparing the training images", len(loader), False)
         looked = look(batches, self.network, self.data, self.real.patients)
         self.pictures = looked.pictures
         self.pixels, self.features = PictureLikeness(looked.pictures), FeatureLikeness(looked.features)

@@ -16,8 +16,8 @@ from apps.viewer.verdicts import items, number, part
 from medudl.metrics.intervals import short
 
 _NAMES = {
-    "kid": "Distance from real images (KID)", "fid": "Distance from real images (FID)",
-    "fid_infinity": "Distance from real images, freed of the number of samples (FID∞)",
+    "kid": "Distance from real images (KID)", "fid": "Distance from real images (Fréchet)",
+    "fid_infinity": "Distance from real images, freed of the number of samples (Fréchet∞)",
     "inception_score": "Variety as a network sees it (inception score)",
     "precision": "Samples that look real (precision)", "recall": "Real images that are covered (recall)",
     "density": "How densely real images surround samples (density)",
@@ -80,6 +80,7 @@ def page_of(report: Mapping[str, Any]) -> str:
     told.append(f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
     quieter = [
         _FLOOR,
+        *[f"Features: {name}." for name in dict.fromkeys(str(f.get("features") or "") for f in figures) if "," in name],
         *([f"The trivial generator: {usual}, where nothing else is said."] if usual else []),
         *[str(note) for note in items(report.get("notes")) if isinstance(note, str)],
     ]
@@ -99,9 +100,15 @@ def _row(figure: Mapping[str, Any], usual: str) -> str:
     cells = (
         f"<details>{title}</details>", _value(figure, figure.get("why_not")),
         _value(floor, figure.get("floor_why")), _value(baseline, "") + named, many,
-        _text(figure.get("features") or ""),
+        _network(figure),
     )  # fmt: skip
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _network(figure: Mapping[str, Any]) -> str:
+    """The name of what made the features, without its particulars, which stand below the table."""
+    full = str(figure.get("features") or "")
+    return f'<span title="{_text(full)}">{_text(full.partition(",")[0])}</span>'
 
 
 def _value(tree: Any, why: Any) -> str:

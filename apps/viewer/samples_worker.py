@@ -8,7 +8,6 @@ picture and "building": a sentence; where they cannot be, "why".
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from apps.viewer.background import private_folder
 from apps.viewer.explore_worker import Answer, serve
-from apps.viewer.making import last_pass
+from apps.viewer.making import LINES, last_pass
+from apps.viewer.source import identify
 from apps.viewer.words import faceless, sentence
 from medudl.data.index_progress import VARIABLE
 from medudl.errors import UserError
@@ -34,7 +35,9 @@ class _Search:
         from medudl.tasks.folds import one_run
 
         self._run = one_run(run)
-        self._lines = Path(tempfile.mkdtemp(prefix="medudl-")) / "progress.jsonl"
+        place = private_folder() / identify("comparing", str(Path(run).resolve()))
+        place.mkdir(exist_ok=True)
+        self._lines = place / LINES
         os.environ[VARIABLE] = str(self._lines)
         self._network: str | None = None
         self._thread: threading.Thread | None = None
@@ -80,8 +83,8 @@ class _Search:
     def _progress(self) -> str:
         found = last_pass(self._lines)
         if found is None or not found.total:
-            return "Looking for the training images"
-        return f"{sentence(found.what).rstrip('.')}: {100 * found.done // found.total} %"
+            return "looking for the training images"
+        return f"{found.what}: {100 * found.done // found.total} %"
 
 
 def searching(run: str) -> Answer:

@@ -56,7 +56,7 @@ export class Walking {
     this.shelf = el("div", { class: "shelf" }, ...rows.map((row) => {
       const canvas = el("canvas", {});
       paint(canvas, small, row);
-      return el("button", { type: "button", "data-row": row, title: ["Choose sample", row + 1, this.table.samples[row].condition].join(" "), onclick: () => this.choose(row) }, canvas, el("span", { class: "mark" }, String(row + 1)));
+      return el("button", { type: "button", "data-row": row, title: ["Choose sample", row + 1, this.table.samples[row].condition].join(" "), onclick: () => this.choose(row) }, canvas, el("span", { class: "mark" }, String(row + 1)), this.kind(row));
     }));
     this.tabs = el("nav", { class: "tabs" });
     this.body = el("div", { class: "body" });
@@ -74,6 +74,12 @@ export class Walking {
     this.sheet = el("div", { class: "wide" });
     this.body.replaceChildren(...{ between: () => this.between(), along: () => this.along(), sum: () => this.sum.parts() }[tab]());
     this.again();
+  }
+
+  /** Of models that are told one thing: what this sample was drawn with. */
+  kind(row) {
+    const value = this.table.samples[row].condition.split("=")[1];
+    return this.conditions.length === 1 && value ? el("span", { class: "quiet kind" }, value) : null;
   }
 
   /** What the model is asked for, whatever the samples were: for a question. */
