@@ -46,7 +46,6 @@ def plant(
     away = ellipsoid(turn @ points, (0, 0, 0), (float(radii[0]), float(radii[1]), float(radii[2])))
     away = away.reshape(volume.shape)
     mask = np.asarray(away <= 0)
-    mask[tuple(centre)] = True  # smaller than a voxel
     # In voxels, as the ring is measured.
     near = np.clip(1 - ndimage.distance_transform_edt(~mask) / GAP, 0, 1)
     shape = near**2 * (3 - 2 * near)

@@ -83,8 +83,10 @@ def survival(
     return Survival(contrast, contrast / expected, contrast / expected >= detected)
 
 
-def blobs(volume: ArrayLike, mask: Mask, *, scale: float, threshold: float) -> Mask:
-    """Voxels of the mask where something of about `scale` voxels stands out from its surroundings, brighter or darker:
+def blobs(
+    volume: ArrayLike, mask: Mask, *, scale: float, threshold: float, spacing: Sequence[float] = (1.0, 1.0, 1.0)
+) -> Mask:
+    """Voxels of the mask where something of radius about `scale` mm stands out from its surroundings, bright or dark:
 
         |G_s * v - G_3s * v| > threshold * its usual size in the mask
 
@@ -97,10 +99,11 @@ def blobs(volume: ArrayLike, mask: Mask, *, scale: float, threshold: float) -> M
     values, weight = np.asarray(volume, np.float64), mask.astype(np.float64)
     # From a value of its own, so that a flat volume is flat to the last bit.
     values = np.where(mask, values - values[mask][0], 0)
+    step = np.asarray(spacing, np.float64)
 
     def mean(sigma: float) -> Array:
-        around = np.maximum(ndimage.gaussian_filter(weight, sigma, mode="constant"), 1e-12)
-        return np.asarray(ndimage.gaussian_filter(values, sigma, mode="constant") / around)
+        around = np.maximum(ndimage.gaussian_filter(weight, sigma / step, mode="constant"), 1e-12)
+        return np.asarray(ndimage.gaussian_filter(values, sigma / step, mode="constant") / around)
 
     stands_out = np.abs(mean(scale) - mean(3 * scale))
     usual, sizes = math.inf, stands_out[mask]
@@ -117,18 +120,21 @@ def invented(
     scale: float = 2.0,
     threshold: float = 4.5,
     smallest: int = 8,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> int:
     """How many lesion-like blobs a translation shows where neither its input nor the truth has one: areas in one scan.
 
     made: the translation; others: its input, and the truth where there is one, all on one grid, each in its own unit;
-    mask: where to look (the organ). A blob (see `blobs`) is a connected area of at least `smallest` voxels. It is
-    invented unless half of its voxels stand out in one of the others too, there at HALF the threshold, because a lesion
-    that only became louder is not invented. A smooth change of shading is no blob; one blob in another's place is none.
+    mask: where to look (the organ); spacing: mm. A blob (see `blobs`) is a connected area of at least `smallest`
+    voxels. It is invented unless half of its voxels stand out in one of the others too, there at HALF the threshold,
+    because a lesion that only became louder is not invented. A smooth change of shading is no blob; one blob in
+    another's place is none. Without the truth the target's own anatomy counts too: compare with the number in REAL
+    target scans beside sources of the same patients.
     """
-    labels, number = areas(blobs(made, mask, scale=scale, threshold=threshold), smallest)
+    labels, number = areas(blobs(made, mask, scale=scale, threshold=threshold, spacing=spacing), smallest)
     sizes = np.bincount(labels.ravel(), minlength=number + 1)
     known = np.zeros(number + 1, bool)
     for other in others:
-        there = blobs(other, mask, scale=scale, threshold=threshold / 2)
+        there = blobs(other, mask, scale=scale, threshold=threshold / 2, spacing=spacing)
         known |= np.bincount(labels[there], minlength=number + 1) >= KNOWN * sizes
     return int((~known[1:]).sum())

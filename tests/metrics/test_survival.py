@@ -94,12 +94,42 @@ def test_invented_lesions_are_counted(sign: int) -> None:
         found.append(invented(two, [source], EVERYWHERE))
         assert invented(one, [one], EVERYWHERE) == 0, "the input has it"
         assert invented(-one, [source, one], EVERYWHERE) == 0, "the truth has it"
+        assert invented(-one, [one, source], EVERYWHERE) == 0, "in any order"
         assert invented(two, [source, one], EVERYWHERE) == found[-1] - 1
         assert invented(source + sign * 9 * LESION, [one], EVERYWHERE) == 0, "louder is not invented"
         outside = EVERYWHERE & ~ndimage.binary_dilation(LESION, iterations=8)
         assert invented(one, [source], outside) == 0, "outside the mask nobody looks"
         assert invented(one, [source], EVERYWHERE, smallest=2000) == 0
     assert found == [2, 2]
+
+
+def test_a_blob_that_touches_a_known_one_is_still_invented() -> None:
+    source = _texture(0) + 8 * LESION
+    beside = _ball((20, 22, 27), 4)
+    both = blobs(source, EVERYWHERE, scale=2, threshold=2.25) & blobs(
+        _texture(0) + 8 * beside, EVERYWHERE, scale=2, threshold=4.5
+    )
+    assert both.any()
+    assert invented(_texture(0) + 8 * beside, [source], EVERYWHERE) == 1
+
+
+def test_loud_blobs_do_not_hide_a_weaker_one() -> None:
+    loud = 20 * (_ball((10, 10, 10), 4) | _ball((30, 10, 10), 4) | _ball((10, 30, 30), 4))
+    source = _texture(0) + loud
+    assert invented(source + 8 * _ball((30, 30, 28), 3), [source], EVERYWHERE) == 1
+
+
+def test_thick_slices() -> None:
+    """Every third slice of a scan: the lesion is found in the same millimetres."""
+    source = _texture(0)
+    thick = (source + 8 * LESION)[..., ::3]
+    mask = EVERYWHERE[..., ::3]
+    seen = blobs(thick, mask, scale=2, threshold=4.5, spacing=(1, 1, 3))
+    assert seen[20, 22, 6] and invented(thick, [source[..., ::3]], mask, spacing=(1, 1, 3)) == 1
+    upright = np.moveaxis(thick, 2, 0)
+    turned = blobs(upright, np.moveaxis(mask, 2, 0), scale=2, threshold=4.5, spacing=(3, 1, 1))
+    np.testing.assert_array_equal(np.moveaxis(turned, 0, 2), seen)
+    assert (turned != blobs(upright, np.moveaxis(mask, 2, 0), scale=2, threshold=4.5, spacing=(1, 1, 1))).any()
 
 
 def test_how_often_a_planted_blob_is_counted() -> None:
@@ -120,6 +150,7 @@ def test_the_masks_border_is_no_blob() -> None:
     inside = np.where(body, 1000 + _texture(0), 0)
     assert not (blobs(inside, body, scale=2, threshold=4)).any()
     assert (blobs(inside, EVERYWHERE, scale=2, threshold=2)).any()
+    assert not blobs(np.where(body, 1e6 / 3, 0), body, scale=2, threshold=0.5).any(), "flat"
     assert not blobs(inside, np.zeros_like(body), scale=2, threshold=4).any()
     np.testing.assert_array_equal(
         blobs(3 - 2 * inside, body, scale=2, threshold=2), blobs(inside, body, scale=2, threshold=2)
