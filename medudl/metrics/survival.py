@@ -131,10 +131,12 @@ def invented(
     another's place is none. Without the truth the target's own anatomy counts too: compare with the number in REAL
     target scans beside sources of the same patients.
     """
-    labels, number = areas(blobs(made, mask, scale=scale, threshold=threshold, spacing=spacing), smallest)
-    sizes = np.bincount(labels.ravel(), minlength=number + 1)
-    known = np.zeros(number + 1, bool)
+
+    def found(volume: ArrayLike, bar: float) -> Mask:
+        return blobs(volume, mask, scale=scale, threshold=bar, spacing=spacing)
+
+    labels, number = areas(found(made, threshold), smallest)
+    sizes, known = np.bincount(labels.ravel(), minlength=number + 1), np.zeros(number + 1, bool)
     for other in others:
-        there = blobs(other, mask, scale=scale, threshold=threshold / 2, spacing=spacing)
-        known |= np.bincount(labels[there], minlength=number + 1) >= KNOWN * sizes
+        known |= np.bincount(labels[found(other, threshold / 2)], minlength=number + 1) >= KNOWN * sizes
     return int((~known[1:]).sum())

@@ -149,6 +149,7 @@ def test_the_masks_border_is_no_blob() -> None:
     body = _ball((20, 20, 20), 15)
     inside = np.where(body, 1000 + _texture(0), 0)
     assert not (blobs(inside, body, scale=2, threshold=4)).any()
+    assert not blobs(inside[..., ::3], body[..., ::3], scale=2, threshold=4.5, spacing=(1, 1, 3)).any()
     assert (blobs(inside, EVERYWHERE, scale=2, threshold=2)).any()
     assert not blobs(np.where(body, 1e6 / 3, 0), body, scale=2, threshold=0.5).any(), "flat"
     assert not blobs(inside, np.zeros_like(body), scale=2, threshold=4).any()
