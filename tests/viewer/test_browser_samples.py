@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_course(place / "run", side=SIDE)
     write_samples(place / "samples", n=40, side=SIDE, held_out=30)
     about = json.loads((place / "samples" / "samples.json").read_text())
-    about |= {"features": PixelFeatures().name, "compared_with": {"training": {"images": 24, "patients": 4}}}
+    about |= {"features": PixelFeatures().name, "compared_with": {"training": {"images": 24, "patients": 12}}}
     (place / "samples" / "samples.json").write_text(json.dumps(about))
     write_report(place / "samples" / "report")
     return place
