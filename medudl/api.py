@@ -160,6 +160,20 @@ def sample(
     return task.sample(run, n, out, seed=seed, features=features, condition=condition, device=device, progress=progress)
 
 
+def translate(
+    run: str | Path, input: str | Path, out: str | Path, *, to: str | None = None, dicom: bool = False,
+    burn_in: bool = False, ensemble: Sequence[str | Path] = (), split: str | None = None, device: str = "auto",
+    progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """Synthetic volumes of the other contrast on the source's grid. Returns translations.csv."""
+    from medudl.tasks import translate as task
+
+    return task.translate(
+        run, input, out, to=to, dicom=dicom, burn_in=burn_in, ensemble=ensemble, split=split, device=device,
+        progress=progress,
+    )  # fmt: skip
+
+
 def classify(
     run: str | Path, input: str | Path, out: str | Path, *, split: str | None = None, device: str = "auto",
     progress: bool = True,

@@ -163,6 +163,35 @@ def sample(
 
 
 @app.command()
+def translate(
+    run: RunFolder,
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="cohort.csv, a folder, or one file.")],
+    out: Out,
+    to: Annotated[str | None, typer.Option(help="What to make: the target, or (cyclegan) the source.")] = None,
+    dicom: Annotated[bool, typer.Option("--dicom", help="Also write derived DICOM series.")] = False,
+    burn_in: Annotated[
+        bool, typer.Option("--burn-in", help="Write SYNTHETIC - NOT FOR DIAGNOSIS into the DICOM images.")
+    ] = False,
+    ensemble: Annotated[
+        list[Path] | None, typer.Option(help="Another run of the same translation; may be given several times.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of the cohort.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Make the other contrast of each scan: synthetic volumes on its grid, with uncertainty. Not for diagnosis."""
+    from medudl import api
+
+    table = api.translate(
+        run, input, out, to=to, dicom=dicom, burn_in=burn_in, ensemble=ensemble or [], split=split, device=device
+    )
+    failed, warned = int((table["problem"] != "").sum()), int((table["warnings"].fillna("") != "").sum())
+    told = f"{out / 'translations.csv'}: {len(table) - failed} of {len(table)} scans translated"
+    told += f", {warned} of them unlike those it was trained on (column warnings)" if warned else ""
+    told += f"; {failed} failed, see the column problem" if failed else ""
+    typer.echo(f"{told}. Synthetic, not for diagnosis")
+
+
+@app.command()
 def classify(
     run: RunFolder,
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="cohort.csv, a folder, or one file.")],

@@ -11,6 +11,7 @@ from medudl.data.cases import Case, cases_of
 from medudl.data.cohort import Cohort
 from medudl.data.identity import KEY_NAME, Key
 from medudl.data.inputs import open_input
+from medudl.data.sides import Side, side_cases
 from medudl.errors import UserError
 from medudl.run import Run
 from medudl.tasks.calibrate import FILE, calibrate
@@ -45,7 +46,7 @@ def detect(
     healthy = _thresholds(opened)
     cohort, cases = cases_in(opened, input, split)
     if dicom:
-        _check_dicom(cases)
+        check_dicom(cases)
     folder = Folder.create(out, "medudl anomaly maps")
     products = Products(Detector(opened, device), healthy, cohort, folder, dicom)
     rows: list[dict[str, Any]] = []
@@ -83,8 +84,11 @@ def key_of(run: Run, input: str | Path) -> Key | None:
     return None
 
 
-def cases_in(run: Run, input: str | Path, split: str | None) -> tuple[Cohort, list[Case]]:
-    """The cohort that INPUT stands for and the cases in it that the run looks at. Raises UserError where none is."""
+def cases_in(run: Run, input: str | Path, split: str | None, side: Side | None = None) -> tuple[Cohort, list[Case]]:
+    """The cohort that INPUT stands for and the cases in it that the run looks at. Raises UserError where none is.
+
+    side: of a translation, whose scans.
+    """
     cohort = open_input(input, key_of(run, input))
     if split is not None:
         cohort = cohort.select({}, split)
@@ -93,14 +97,16 @@ def cases_in(run: Run, input: str | Path, split: str | None) -> tuple[Cohort, li
                 f"{input}: holds no scan of split {split}; the splits of --leave-out and --folds stand in"
                 f" {run.path / 'cohort.csv'}"
             )
-    cases, notes = cases_of(cohort, run.config.data)
+    data = run.config.data
+    cases, notes = cases_of(cohort, data) if side is None else side_cases(cohort.select(data.where), data, side)
     if not cases:
         why = f" ({notes[0]})" if notes else ""
         raise UserError(f"{input}: holds no scan that this run looks at{why}; compare its data.where and data.channels")
     return cohort, cases
 
 
-def _check_dicom(cases: list[Case]) -> None:
+def check_dicom(cases: list[Case]) -> None:
+    """Raise UserError where --dicom cannot be: a case of another format."""
     other = next((case for case in cases if case.grid.format != "dicom"), None)
     if other is not None:
         raise UserError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,6 +85,24 @@ class Folder:
 
         name = f"{stem}_{kind}.dcm"
         self._file(name, lambda path: write_dicom(path, made))
+        return name
+
+    def dicom_series(self, stem: str, kind: str, made: Iterable[tuple[str, Dataset]]) -> str:
+        """Write the folder <stem>_<kind> of DICOM files, whole or not at all; returns its name."""
+        from medudl.data.derived_dicom import write_dicom
+
+        name = f"{stem}_{kind}"
+        building = self.path / f".{name}.tmp"
+        with told(self.path):
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir()
+            try:
+                for file, dataset in made:
+                    write_dicom(building / file, dataset)
+                shutil.rmtree(self.path / name, ignore_errors=True)
+                os.replace(building, self.path / name)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
         return name
 
     def _file(self, name: str, write: Callable[[Path], None]) -> None:

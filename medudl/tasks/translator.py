@@ -1,0 +1,157 @@
+"""A translation run made ready: one scan in, its synthetic counterpart with uncertainty and cycle error out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medudl.data.cases import Case
+from medudl.data.cohort import Cohort
+from medudl.data.pipeline import Prepared
+from medudl.data.sides import Side, side_data, side_name
+from medudl.errors import UserError
+from medudl.run import Run
+from medudl.tasks.detector import Restored
+from medudl.tasks.stranger import warnings_of
+
+Array = NDArray[np.float32]
+Passed = Callable[[float], None]  # told which share of a case's passes is done
+
+
+@dataclass(frozen=True)
+class Translated:
+    """One scan and what was made of it, on the model's grid, in the target's own unit (HU for CT).
+
+    made: (C', D, H, W). uncertainty: (C', D, H, W), the standard deviation over views or members, same unit.
+    cycle: (C, D, H, W), |there and back - scan| in the scan's own unit; None where the method knows no way back.
+    warnings: sentences, see `stranger.py`.
+    """
+
+    case: Case
+    prepared: Prepared
+    made: Array
+    uncertainty: Array
+    cycle: Array | None
+    warnings: list[str]
+
+
+class TranslationRun(Restored):
+    """`translated` for each case of side `source`. members: runs of the same translation, whose mean is given.
+
+    UserError: no translation, a way it does not know, members that differ.
+    """
+
+    def __init__(self, run: Run, to: str | None, members: Sequence[Run] = (), device: str = "auto") -> None:
+        super().__init__(run, device)
+        if "translate" not in self.method.verbs():
+            raise UserError(f"{run.path}: method {self.name} translates nothing; pix2pix and cyclegan do")
+        self.source = _source(run, to, "back" in self.method.verbs())
+        self.target: Side = "target" if self.source == "source" else "source"
+        self.pipeline = run.pipeline(self.source)
+        self.sides: dict[str, Any] = run.read_json("sides.json")
+        self.methods = [self.method]
+        for other in members:
+            if (other.config.data.channels, other.config.data.target) != (self.data.channels, self.data.target):
+                raise UserError(f"{other.path}: translates other contrasts than {run.path}; members of one ensemble are"
+                                " runs of one config with other seeds")  # fmt: skip
+            self.methods.append(Restored(other, device).method)
+
+    @property
+    def to(self) -> str:
+        """What it makes: "CT", "T1+FLAIR"."""
+        return side_name(self.data, self.target)
+
+    @property
+    def channels(self) -> list[dict[str, Any]]:
+        """name, unit, low, high of each channel that it makes."""
+        found: list[dict[str, Any]] = self.sides[self.target]["channels"]
+        return found
+
+    def translated(self, cohort: Cohort, case: Case, passed: Passed = lambda share: None) -> Translated:
+        """Prepare, translate, and find out how sure that is. UserError: unreadable, or it does not fit the run."""
+        prepared = self.prepared(cohort, case)
+        try:
+            made, spread = self._made(prepared.image, passed)
+            cycle = self._cycle(prepared.image, made, passed)
+        except UserError as error:
+            raise UserError(f"{case.id}: {error}") from None
+        warnings = warnings_of(prepared, case.grid.modality, self.sides[self.source])
+        return Translated(case, prepared, self._in_units(made), spread * self._widths, cycle, warnings)
+
+    def nominal(self, image: Array) -> Array:
+        """The plain translation of a prepared image: (C, D, H, W) -> (C', D, H, W), both nominal [0, 1]."""
+        from medudl.tasks.across import across
+
+        return across(self._way(self.method), image)
+
+    def _made(self, image: Array, passed: Passed) -> tuple[Array, Array]:
+        """Nominal translation and its standard deviation over members, or over views of the scan."""
+        from medudl.tasks.across import VIEWS, across
+
+        alone = len(self.methods) == 1
+        passes = [(self.method, view) for view in range(VIEWS)] if alone else [(m, 0) for m in self.methods]
+        total = VIEWS + 2 if alone else len(passes) + 2  # a cycle goes back
+        first: Array | None = None
+        mean: Any = 0.0
+        square: Any = 0.0
+        for number, (method, view) in enumerate(passes, start=1):
+            one = across(self._way(method, lambda share: passed(share / total)), image, view)
+            first = one if first is None else first
+            # Welford's update: a variance of large HU loses nothing.
+            step = one - mean
+            mean = mean + step / number
+            square = square + step * (one - mean)
+        assert first is not None
+        # Mirrored and moved views only measure; the scan as it is gives the picture.
+        spread: Array = np.sqrt(square / max(1, len(passes) - 1))
+        return (first if alone else mean), spread
+
+    def _cycle(self, image: Array, made: Array, passed: Passed) -> Array | None:
+        from medudl.tasks.across import Way, across
+
+        if "back" not in self.method.verbs():
+            return None
+        method: Any = self.method
+        there = self._way(self.method)
+        call = method.back if self.source == "source" else method.translate
+        shape = (there.shape[0] // len(image) * len(made), *there.shape[1:])
+        data = side_data(self.data, self.target)
+        way = Way(call, shape, len(image), data, there.device, lambda share: passed(share / 6))
+        ends = self.sides[self.source]["channels"]
+        widths = np.array([one["high"] - one["low"] for one in ends], np.float32)[:, None, None, None]
+        apart: Array = np.abs(across(way, made) - image) * widths
+        return apart
+
+    def _way(self, method: Any, passed: Passed = lambda share: None) -> Any:
+        from medudl.tasks.across import Way
+
+        there = self.source == "source"
+        shape = method.shape if there else method.target_shape
+        data = side_data(self.data, self.source)
+        device = next(method.parameters()).device
+        return Way(method.translate if there else method.back, shape, len(self.channels), data, device, passed)
+
+    @property
+    def _widths(self) -> Array:
+        return np.array([one["high"] - one["low"] for one in self.channels], np.float32)[:, None, None, None]
+
+    def _in_units(self, made: Array) -> Array:
+        lows = np.array([one["low"] for one in self.channels], np.float32)[:, None, None, None]
+        return made * self._widths + lows
+
+
+def _source(run: Run, to: str | None, both_ways: bool) -> Side:
+    """Which side the scans are of."""
+    data = run.config.data
+    names = {"target": side_name(data, "target"), "source": side_name(data, "source")}
+    if to is None or to == names["target"]:
+        return "source"
+    if to == names["source"]:
+        if both_ways:
+            return "target"
+        raise UserError(f"--to {to}: {run.path} makes {names['target']} of {to} and knows no way back; cyclegan does")
+    raise UserError(f"--to {to}: {run.path} makes {names['target']}{' or ' + names['source'] if both_ways else ''}")
