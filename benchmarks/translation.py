@@ -288,8 +288,9 @@ def ours(method: Method, batch: Batch, device: str, precision: str = "fp32", com
     method.join(tricks)
     players = {name: Player(fabric, name, module, settings) for name, module in method.players().items()}
     if compiled:
-        for player in players.values():
-            player.module.compile()
+        for module in method.modules():
+            if isinstance(module, (ResNetGenerator, UNetGenerator, PatchDiscriminator)):
+                module.compile()
 
     def step() -> None:
         train_step(fabric, method, players, tricks, batch, lambda: False)
