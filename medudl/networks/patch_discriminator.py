@@ -48,7 +48,7 @@ class PatchDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.field, halvings = receptive_field, _HALVINGS[receptive_field]
-        self.least = 2 ** (scales - 1) * (3 * 2**halvings if halvings else 2)
+        self.least = _least(receptive_field, scales)
         self.judges = nn.ModuleList(_judge(dims, channels, width, halvings, norm) for _ in range(scales))
         first_weights(self)
 
@@ -77,12 +77,22 @@ class PatchDiscriminator(nn.Module):
             yield found[1:]
 
     def _look(self, image: Tensor) -> None:
-        if min(image.shape[2:]) < self.least:
-            size = " x ".join(map(str, image.shape[2:]))
-            raise UserError(
-                f"method.receptive_field: {self.field} with {len(self.judges)} scale(s) needs {self.least} voxels along"
-                f" each side, and images have {size}; choose a smaller one, fewer scales or larger images (data.size)"
-            )
+        if min(image.shape[2:]) >= self.least:
+            return
+        size, scales = " x ".join(map(str, image.shape[2:])), len(self.judges)
+        fitting = [field for field in _HALVINGS if _least(field, scales) <= min(image.shape[2:])]
+        smaller = f"choose {fitting[-1]}" if fitting else "choose fewer scales"
+        asked = f"{self.field} at {scales} scales" if scales > 1 else f"{self.field}"
+        raise UserError(
+            f"method.receptive_field: {asked} needs {self.least} voxels along each side, and images have {size};"
+            f" {smaller}, or larger images (data.size)"
+        )
+
+
+def _least(field: ReceptiveField, scales: int) -> int:
+    """Voxels of the shortest side that give a patch, of two a side at least in the last hidden layer."""
+    halvings = _HALVINGS[field]
+    return int(2 ** (scales - 1) * (3 * 2**halvings if halvings else 2))
 
 
 def _judge(dims: int, channels: int, width: int, halvings: int, norm: Norm) -> nn.Sequential:

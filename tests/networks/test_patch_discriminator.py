@@ -59,8 +59,11 @@ def test_any_size_that_gives_a_patch(size: tuple[int, ...]) -> None:
     assert logits.shape == (2, 1, *(side // 8 - 2 for side in size)) and logits.isfinite().all()
 
 
-@pytest.mark.parametrize(("field", "scales", "least"), [(70, 1, 24), (70, 2, 48), (34, 1, 12), (286, 1, 96)])
-def test_too_small_is_said_in_one_line(field: ReceptiveField, scales: int, least: int) -> None:
+@pytest.mark.parametrize(
+    ("field", "scales", "least", "fits"),
+    [(70, 1, 24, "34"), (70, 2, 48, "34"), (34, 1, 12, "16"), (286, 1, 96, "142"), (1, 2, 4, "fewer scales")],
+)
+def test_too_small_is_said_in_one_line(field: ReceptiveField, scales: int, least: int, fits: str) -> None:
     network = PatchDiscriminator(2, 1, width=2, receptive_field=field, scales=scales)
     network(torch.rand(1, 1, least, least))
     with pytest.raises(
