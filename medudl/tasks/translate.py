@@ -39,10 +39,11 @@ def translate(
 
     <name>_synthetic-<TO>.nii.gz on the source's grid (HU for CT), <name>_uncertainty-<TO>.nii.gz, the standard
     deviation over mirrored and moved views or over `ensemble`'s runs, in the same unit, and, where the method knows the
-    way back, <name>_cycle-error.nii.gz in the scan's own unit; each with a JSON sidecar. to: which side is made;
-    default the run's target. dicom: a derived DICOM series beside them; burn_in: with words in its pixels.
-    warnings says in words where a scan differs from those it was trained on. A scan that cannot be read keeps its row
-    with the reason under `problem`; where that is so for every scan, the first reason is raised.
+    way back, <name>_cycle-back.nii.gz, the scan there and back, and <name>_cycle-error.nii.gz, how far that is from the
+    scan, both in its own unit; each with a JSON sidecar. to: which side is made; default the run's target. dicom: a
+    derived DICOM series beside them; burn_in: with words in its pixels. warnings says in words where a scan differs from
+    those it was trained on. A scan that cannot be read keeps its row with the reason under `problem`; where that is so
+    for every scan, the first reason is raised.
 
     UserError: no run, no translation, no readable input, DICOM asked for other input, OUT not writable.
     """
@@ -110,7 +111,8 @@ class _Products:
             if self.dicom:
                 self._write_dicom(done, (stem, kind), number * len(self.translator.channels) + place, made, affine)
         columns = {"uncertainty": float(done.uncertainty[:, inside].mean()), "volume": "; ".join(names)}
-        if done.cycle is not None:
+        if done.back is not None and done.cycle is not None:
+            self._write_back(done, done.back, stem, affine)
             cycle = self._on_source(done, done.cycle.mean(axis=0, keepdims=True), 0.0)
             unit = self._source_unit
             about = self._about(done, "Difference of the scan from its translation there and back", unit)
@@ -118,6 +120,13 @@ class _Products:
             columns |= {"cycle_error": float(done.cycle[:, inside].mean()), "cycle_unit": unit}
         unit = "; ".join(channel["unit"] for channel in self.translator.channels)
         return {**columns, "to": self.translator.to, "unit": unit, "warnings": "; ".join(done.warnings)}
+
+    def _write_back(self, done: Translated, back: NDArray[Any], stem: str, affine: Any) -> None:
+        """Of several channels the one of the row: it is what is shown beside the scan."""
+        place = done.case.channels.index(done.case.grid)
+        low = self.translator.sides[self.translator.source]["channels"][place]["low"]
+        about = self._about(done, "The scan translated there and back", self._source_unit)
+        self.folder.volume(stem, "cycle-back", self._on_source(done, back[place : place + 1], low), affine, about)
 
     @property
     def _source_unit(self) -> str:

@@ -27,7 +27,8 @@ class Translated:
     """One scan and what was made of it, on the model's grid, in the target's own unit (HU for CT).
 
     made: (C', D, H, W). uncertainty: (C', D, H, W), the standard deviation over views or members, same unit.
-    cycle: (C, D, H, W), |there and back - scan| in the scan's own unit; None where the method knows no way back.
+    back: (C, D, H, W), the scan translated there and back, in its own unit; cycle: |back - scan|. None where the method
+    knows no way back.
     warnings: sentences, see `stranger.py`.
     """
 
@@ -35,6 +36,7 @@ class Translated:
     prepared: Prepared
     made: Array
     uncertainty: Array
+    back: Array | None
     cycle: Array | None
     warnings: list[str]
 
@@ -73,14 +75,17 @@ class TranslationRun(Restored):
 
     def translated(self, cohort: Cohort, case: Case, passed: Passed = lambda share: None) -> Translated:
         """Prepare, translate, and find out how sure that is. UserError: unreadable, or it does not fit the run."""
-        prepared = self.prepared(cohort, case)
+        return self.translated_from(case, self.prepared(cohort, case), passed)
+
+    def translated_from(self, case: Case, prepared: Prepared, passed: Passed = lambda share: None) -> Translated:
+        """The same of a scan that is prepared already; `prepared.image` holds the source's channels alone."""
         try:
             made, spread = self._made(prepared.image, passed)
-            cycle = self._cycle(prepared.image, made, passed)
+            back, cycle = self._cycle(prepared.image, made, passed)
         except UserError as error:
             raise UserError(f"{case.id}: {error}") from None
         warnings = warnings_of(prepared, case.grid.modality, self.sides[self.source])
-        return Translated(case, prepared, self._in_units(made), spread * self._widths, cycle, warnings)
+        return Translated(case, prepared, self._in_units(made), spread * self._widths, back, cycle, warnings)
 
     def nominal(self, image: Array) -> Array:
         """The plain translation of a prepared image: (C, D, H, W) -> (C', D, H, W), both nominal [0, 1]."""
@@ -110,21 +115,22 @@ class TranslationRun(Restored):
         spread: Array = np.sqrt(square / max(1, len(passes) - 1))
         return (first if alone else mean), spread
 
-    def _cycle(self, image: Array, made: Array, passed: Passed) -> Array | None:
+    def _cycle(self, image: Array, made: Array, passed: Passed) -> tuple[Array | None, Array | None]:
+        """There and back, and how far that is from the scan, both in the scan's own unit."""
         from medudl.tasks.across import Way, across
 
         if "back" not in self.method.verbs():
-            return None
+            return None, None
         method: Any = self.method
         there = self._way(self.method)
         call = method.back if self.source == "source" else method.translate
         shape = (there.shape[0] // len(image) * len(made), *there.shape[1:])
         data = side_data(self.data, self.target)
         way = Way(call, shape, len(image), data, there.device, lambda share: passed(share / 6))
-        ends = self.sides[self.source]["channels"]
-        widths = np.array([one["high"] - one["low"] for one in ends], np.float32)[:, None, None, None]
-        apart: Array = np.abs(across(way, made) - image) * widths
-        return apart
+        lows, widths = _scale(self.sides[self.source]["channels"])
+        back = across(way, made)
+        apart: Array = np.abs(back - image) * widths
+        return back * widths + lows, apart
 
     def _way(self, method: Any, passed: Passed = lambda share: None) -> Any:
         from medudl.tasks.across import Way
@@ -137,11 +143,17 @@ class TranslationRun(Restored):
 
     @property
     def _widths(self) -> Array:
-        return np.array([one["high"] - one["low"] for one in self.channels], np.float32)[:, None, None, None]
+        return _scale(self.channels)[1]
 
     def _in_units(self, made: Array) -> Array:
-        lows = np.array([one["low"] for one in self.channels], np.float32)[:, None, None, None]
-        return made * self._widths + lows
+        lows, widths = _scale(self.channels)
+        return made * widths + lows
+
+
+def _scale(channels: Sequence[dict[str, Any]]) -> tuple[Array, Array]:
+    """What nominal 0 stands for, and how much nominal 1 is more, each (C, 1, 1, 1)."""
+    lows = np.array([one["low"] for one in channels], np.float32)[:, None, None, None]
+    return lows, np.array([one["high"] for one in channels], np.float32)[:, None, None, None] - lows
 
 
 def _source(run: Run, to: str | None, both_ways: bool) -> Side:
