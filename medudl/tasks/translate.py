@@ -41,7 +41,7 @@ def translate(
     deviation over mirrored and moved views or over `ensemble`'s runs, in the same unit, and, where the method knows the
     way back, <name>_cycle-back.nii.gz, the scan there and back, and <name>_cycle-error.nii.gz, how far that is from the
     scan, both in its own unit; each with a JSON sidecar. to: which side is made; default the run's target. dicom: a
-    derived DICOM series beside them; burn_in: with words in its pixels. warnings says in words where a scan differs from
+    derived DICOM series beside them; burn_in: with words in its pixels. warnings says where a scan differs from
     those it was trained on. A scan that cannot be read keeps its row with the reason under `problem`; where that is so
     for every scan, the first reason is raised.
 
