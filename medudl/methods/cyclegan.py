@@ -54,7 +54,7 @@ class CycleGAN(Translator):
         target_channels: Annotated[int, Field(ge=1)] = 1,
         network: Network = "resnet",
         width: Annotated[int, Field(ge=1)] = 64,
-        depth: Annotated[int, Field(ge=2, le=9)] = 8,
+        depth: Annotated[int, Field(ge=0, le=9)] = 0,
         blocks: Annotated[int, Field(ge=1)] = 9,
         upsampling: Upsampling = "resize",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
@@ -80,7 +80,7 @@ class CycleGAN(Translator):
             raise UserError("method.cycle and method.adversarial are both 0: nothing is left to learn from; set one")
         self.adversarial, self.cycle, self.cycles, self.identity = adversarial, cycle, cycles, identity
         self.structure_weight = structure_weight
-        make = Generators(dims, network, width, depth, blocks, upsampling, dropout).make
+        make = Generators(shape[1:], network, width, depth, blocks, upsampling, dropout).make
         self.generator = nn.ModuleDict(
             {"target": make(channels, target_channels), "source": make(target_channels, channels)}
         )

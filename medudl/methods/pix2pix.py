@@ -30,7 +30,8 @@ class Pix2Pix(Translator):
     published. There is no noise: G is a function of x. With adversarial 0 there is no D, and G learns by the others.
 
     target_channels: C'; training fills it in from data.target. network: unet (`depth` halvings: 8 is U-Net-256, 7
-    U-Net-128) or resnet (`blocks`). width: channels of the finest level; discriminator_width: those of D's first.
+    U-Net-128; 0: as many as the shortest side allows) or resnet (`blocks`). width: channels of the finest level;
+    discriminator_width: those of D's first.
     upsampling: resize, or transposed as published, which makes checkerboards. dropout: of the U-Net's three innermost
     levels. receptive_field: voxels that one patch of D sees; scales: how many resolutions D judges. loss: see
     losses/adversarial.py. structure: see losses/structure.py; of use where the two sides show the same edges.
@@ -48,7 +49,7 @@ class Pix2Pix(Translator):
         target_channels: Annotated[int, Field(ge=1)] = 1,
         network: Network = "unet",
         width: Annotated[int, Field(ge=1)] = 64,
-        depth: Annotated[int, Field(ge=2, le=9)] = 8,
+        depth: Annotated[int, Field(ge=0, le=9)] = 0,
         blocks: Annotated[int, Field(ge=1)] = 9,
         upsampling: Upsampling = "resize",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
@@ -66,7 +67,7 @@ class Pix2Pix(Translator):
             raise UserError("method.l1 and method.adversarial are both 0: nothing says what is to be made; set one")
         self.adversarial, self.l1, self.structure_weight = adversarial, l1, structure_weight
         channels, dims = shape[0], len(shape) - 1
-        make = Generators(dims, network, width, depth, blocks, upsampling, dropout).make
+        make = Generators(shape[1:], network, width, depth, blocks, upsampling, dropout).make
         self.generator = make(channels, target_channels)
         self.discriminator: nn.Module | None = None
         if adversarial:

@@ -15,7 +15,7 @@ from medudl.methods.discrete import refuse_discrete
 from medudl.networks.dcgan import Upsampling
 from medudl.networks.patch_discriminator import PatchDiscriminator, ReceptiveField
 from medudl.networks.resnet_generator import ResNetGenerator
-from medudl.networks.unet_generator import UNetGenerator
+from medudl.networks.unet_generator import UNetGenerator, depth_of
 
 Network = Literal["unet", "resnet"]
 Structure = Literal["none", "gradient", "mind", "mutual_information"]
@@ -25,7 +25,7 @@ Structure = Literal["none", "gradient", "mind", "mutual_information"]
 class Generators:
     """How a generator is made; see `Translator`."""
 
-    dims: int
+    size: tuple[int, ...]
     network: Network
     width: int
     depth: int
@@ -39,11 +39,11 @@ class Generators:
             if self.dropout:
                 raise UserError("method.dropout: the ResNet generator has none; set it to 0, or take network: unet")
             return ResNetGenerator(
-                self.dims, inputs, outputs, width=self.width, blocks=self.blocks, upsampling=self.upsampling
+                len(self.size), inputs, outputs, width=self.width, blocks=self.blocks, upsampling=self.upsampling
             )
         return UNetGenerator(
-            self.dims, inputs, outputs, width=self.width, depth=self.depth, upsampling=self.upsampling,
-            dropout=self.dropout,
+            len(self.size), inputs, outputs, width=self.width, depth=self.depth or depth_of(self.size),
+            upsampling=self.upsampling, dropout=self.dropout,
         )  # fmt: skip
 
 

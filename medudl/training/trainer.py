@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from lightning_fabric import Fabric
+from torch import nn
 
 from medudl.batch import Batch, to_device
 from medudl.config import Train
@@ -82,7 +83,9 @@ class Trainer:
         self._enter_phase()
         if self.settings.compile:
             for player in method.players().values():
-                for network in [player] if player is not method else method.children():
+                # A method that is its own player, or a dict of networks, is never called itself: its parts are.
+                whole = player is not method and type(player).forward is not nn.Module.forward
+                for network in [player] if whole else player.children():
                     network.compile()
         method.train()
 

@@ -1,0 +1,85 @@
+"""Registered pairs: mutual information, and whether a pair matches better a few millimetres away."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from scipy import ndimage
+from tiny_pairs import head, pair_cohort
+
+from medudl.config import Data
+from medudl.data.cases import cases_of
+from medudl.data.pairs import PairPipeline, match, mutual_information
+from medudl.data.sides import paired_data
+from medudl.errors import UserError
+
+SPACING = (3.0, 1.0, 1.0)
+
+
+def test_mutual_information_of_independent_equal_and_constant_values() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.uniform(size=(2, 200_000))
+    assert mutual_information(a, b) < 31 * 31 / (2 * 200_000) * 1.2, "its bias alone"
+    # Of 32 even bins log 32; the percentiles at both ends take a hundredth each.
+    assert mutual_information(a, a) == pytest.approx(np.log(32), abs=0.01)
+    assert mutual_information(a, 1 - a) == pytest.approx(mutual_information(a, a), abs=0.01)
+    assert mutual_information(a, np.ones_like(a)) == pytest.approx(0, abs=1e-12)
+    assert mutual_information(a[:0], a[:0]) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_moved_pair_is_seen_whatever_its_contrast(seed: int) -> None:
+    source = head(seed)
+    inside, target = source > 0, np.asarray(np.where(source > 0, 9 - source, 0), np.float32)
+    assert not match(source, target, inside, SPACING).apart
+    for shift in ((1, 0, 0), (0, 3, 0), (0, 0, -4)):
+        found = match(source, ndimage.shift(target, shift, order=1, mode="nearest"), inside, SPACING)
+        assert found.apart and found.move != "nowhere"
+    turned = ndimage.rotate(target, 5, axes=(1, 2), reshape=False, order=1, mode="nearest")
+    assert "turned" in match(source, turned, inside, SPACING).move
+
+
+def test_a_pair_that_lies_apart_is_refused_unless_trusted_or_registered(tmp_path: Path) -> None:
+    rows = pair_cohort(tmp_path, subjects=3, shifts={2: 4})
+    for setting, refused in (({}, True), ({"pairs": "trust"}, False), ({"register_to_grid": True}, False)):
+        data = Data.model_validate({"channels": ["T1"], "target": ["T2"], **setting})
+        cases, notes = cases_of(rows, paired_data(data))
+        assert not notes and [case.names for case in cases] == [("T1", "T2")] * 3
+        pipeline = PairPipeline(data)
+        for case in cases[:2]:
+            assert pipeline.prepare(rows, case).image.shape == (2, 6, 64, 64)
+        if refused:
+            with pytest.raises(UserError, match=r"T1 and T2 do not lie on each other, T2 moved by about 3 mm along"):
+                pipeline.prepare(rows, cases[2])
+        else:
+            pipeline.prepare(rows, cases[2])
+
+
+def test_what_was_trusted_once_is_checked_later() -> None:
+    keys = {PairPipeline(Data(channels=["T1"], target=["T2"], pairs=how)).key for how in ("check", "trust")}
+    assert len(keys) == 2
+    assert len(keys | {PairPipeline(Data(channels=["T1", "T2"], target=["T3"])).key}) == 3
+
+
+@pytest.mark.proof
+def test_real_pairs_lie_on_each_other_and_moved_ones_do_not(real_data: Path) -> None:
+    pairs, refused, seen = 0, 0, 0
+    for study in sorted((real_data / "pgbm").glob("*/*")):
+        files = [study / f"{name}.nii.gz" for name in ("T1", "T2", "FLAIR", "T1c")]
+        images = [nibabel.as_closest_canonical(nibabel.load(file)) for file in files if file.is_file()]
+        for one, other in itertools.permutations(images, 2):
+            (source, target), spacing = (i.get_fdata(dtype=np.float32).T for i in (one, other)), one.header.get_zooms()
+            if source.shape != target.shape:
+                continue
+            mm = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
+            inside = source > np.median(source)
+            pairs += 1
+            refused += match(source, target, inside, mm).apart
+            moved = [ndimage.shift(target, (0, far / mm[1], 0), order=1, mode="nearest") for far in (3, 4, 6, 10)]
+            seen += all(match(source, one_moved, inside, mm).apart for one_moved in moved)
+    print(f"{refused} of {pairs} registered pairs refused; {seen} of {pairs} refused at each of 3, 4, 6 and 10 mm")
+    assert pairs >= 40 and refused == 0 and seen == pairs
