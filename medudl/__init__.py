@@ -1,6 +1,7 @@
 """Learning from medical scans without labels.
 
-`medudl.index`, `train`, `detect`, `embed`, `sample`, `evaluate` and `view` are the commands of the same name.
+`medudl.index`, `train`, `detect`, `translate`, `sample`, `embed`, `classify`, `evaluate`, `export` and `view` are the commands of
+the same name.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,9 +9,21 @@ from typing import TYPE_CHECKING, Any
 from medudl.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from medudl.api import classify, detect, embed, evaluate, export, index, sample, train, view
+    from medudl.api import classify, detect, embed, evaluate, export, index, sample, train, translate, view
 
-__all__ = ["__version__", "classify", "detect", "embed", "evaluate", "export", "index", "sample", "train", "view"]
+__all__ = [
+    "__version__",
+    "classify",
+    "detect",
+    "embed",
+    "evaluate",
+    "export",
+    "index",
+    "sample",
+    "translate",
+    "train",
+    "view",
+]
 
 
 def __getattr__(name: str) -> Any:
