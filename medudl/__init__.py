@@ -1,7 +1,7 @@
 """Learning from medical scans without labels.
 
-`medudl.index`, `train`, `detect`, `translate`, `sample`, `embed`, `classify`, `evaluate`, `export` and `view` are the commands of
-the same name.
+Each command is a function of the same name: `medudl.index`, `train`, `detect`, `translate`, `sample`, `embed`,
+`classify`, `evaluate`, `export`, `view`.
 """
 
 from typing import TYPE_CHECKING, Any
