@@ -187,12 +187,13 @@ def classify(
 def evaluate(
     run: str | Path, cohort: str | Path | None = None, *, split: str = "test", out: str | Path,
     device: str = "auto", generator: bool = False, samples: int | None = None, features: str | Path | None = None,
-    classifier: str | Path | None = None, progress: bool = True,
+    classifier: str | Path | None = None, against: Sequence[str | Path] = (), progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """report.json and report.html: the model beside trivial baselines, with intervals and a verdict.
 
     generator: report on the samples of a run that has anomaly maps or classes too; of one that can do nothing else,
-    always. samples, features, classifier belong to that report, see `medudl.report.generator`.
+    always. samples, features, classifier belong to that report, see `medudl.report.generator`. against: further runs
+    of the same translation, as baselines; it goes with a translation alone, as features does too.
     """
     from medudl.methods import method_class
     from medudl.report import evaluate as report
@@ -200,6 +201,13 @@ def evaluate(
     from medudl.tasks.folds import runs_of
 
     cls = method_class(runs_of(run)[0].config.method["name"])
+    if cls.paired is not None:
+        return _evaluate_translation(
+            run, cohort, split=split, out=out, device=device, features=features, against=against, progress=progress,
+            others={"--generator": generator, "--samples": samples, "--classifier": classifier},
+        )  # fmt: skip
+    if against:
+        raise UserError("--against goes with the report on a translation, and with --label-curve; leave it out")
     if generator or (hasattr(cls, "sample") and not hasattr(cls, "anomaly") and not hasattr(cls, "classify")):
         from medudl.report.generator import evaluate_generator
         from medudl.training.course import read_log
@@ -214,6 +222,19 @@ def evaluate(
     if cls.supervised:
         return evaluate_classifier(run, cohort, split=split, out=out, device=device, progress=progress)
     return report.evaluate(run, cohort, split=split, out=out, device=device, progress=progress)
+
+
+def _evaluate_translation(
+    run: str | Path, cohort: str | Path | None, *, others: dict[str, Any], **more: Any
+) -> dict[str, Any]:  # fmt: skip
+    """others: options of other reports, refused where they are given."""
+    from medudl.report.translation import evaluate_translation
+
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise UserError(f"{given[0]}: {run} makes one kind of scan of another, and its report has no use for it;"
+                        " leave it out")  # fmt: skip
+    return evaluate_translation(run, cohort, **more)
 
 
 def label_curve(

@@ -222,7 +222,9 @@ def evaluate(
     label_curve: Annotated[
         bool, typer.Option("--label-curve", help="What RUN is worth to a classifier: from scratch against from it.")
     ] = False,
-    against: Annotated[list[Path] | None, typer.Option(help="A further run, with --label-curve.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="A further run: of the same translation, or with --label-curve.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a point, with --label-curve.")] = 5,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="With --label-curve: train.steps=300, method.freeze=true ...")
@@ -235,11 +237,11 @@ def evaluate(
         tree = api.label_curve(run, out, against=against or (), cohort=cohort, seeds=seeds, overrides=set_ or ())
         typer.echo(f"{tree['table']}\nReport: {out / 'label_curve.html'}\n{tree['verdict']}")
         return
-    if against or set_:
-        raise UserError("--against and --set go with --label-curve; a report takes one run as it was trained")
+    if set_:
+        raise UserError("--set goes with --label-curve; a report takes a run as it was trained")
     result = api.evaluate(
         run, cohort, split=split, out=out, device=device, generator=generator, samples=samples, features=features,
-        classifier=classifier,
+        classifier=classifier, against=against or (),
     )  # fmt: skip
     typer.echo(f"Report: {out / 'report.html'}")
     typer.echo(str(result["verdict"]))

@@ -67,6 +67,11 @@ def scale_of(channel: Mapping[str, Any], view: str, smallest: int) -> Scale:
     return Scale(channel["name"], channel["unit"], low, high, channel["high"] - channel["low"], axis, fit)
 
 
+def shortest(shape: Sequence[int], axis: int | None) -> int:
+    """Voxels of the shortest side that windows go along. shape: (D, H, W)."""
+    return min(shape if axis is None else shape[1:])
+
+
 def kinds(scale: Scale, mask: str) -> dict[str, Kind]:
     """What is measured in a channel of this scale. mask: in words, where it was measured."""
     span = f"[{scale.low:g}, {scale.high:g}] {'HU' if scale.hounsfield else ''}".strip()
@@ -115,7 +120,8 @@ def measured(truth: Array, made: Array, inside: Mask, scale: Scale) -> dict[str,
         "psnr": image.psnr(truth, made, inside, low, high),
         "ssim": image.ssim(truth, made, inside, low, high, axis=axis),
     }
-    if scale.scales:
+    # A scan smaller than those that were learnt from has no such figure, rather than another one.
+    if scale.scales and shortest(truth.shape, scale.axis) >= WINDOW * 2 ** (scale.scales - 1):
         found["ms_ssim"] = image.ms_ssim(truth, made, inside, low, high, axis=axis, scales=scale.scales)
     for number, name in enumerate(JUMPS):
         found[name] = image.jump_ratio(made, truth, inside, number, paired=True)

@@ -18,7 +18,7 @@ from medudl.data.planted import plant, remove
 from medudl.errors import UserError
 from medudl.metrics.detection import areas
 from medudl.metrics.image import over_patients
-from medudl.metrics.intervals import Estimate
+from medudl.metrics.intervals import Estimate, clopper_pearson, poisson_interval
 from medudl.metrics.survival import DETECTED, GAP, WIDTH, invented, lesion_contrast
 from medudl.report.translation_baselines import Maker
 
@@ -85,19 +85,21 @@ class Lesions:
     """What happened on all scans.
 
     made, real: (patient, count) of lesion-like areas a scan that neither source nor truth has, in the translation and
-    in the truth itself; faint: drawn lesions that the truth hardly shows; scans: how many were looked at.
+    in the truth itself; faint: drawn lesions that the truth hardly shows; crowded: patients whose scan had no room for
+    a planted one, once a lesion; scans: how many were looked at.
     """
 
     fates: list[Fate] = field(default_factory=list)
     made: list[tuple[str, int]] = field(default_factory=list)
     real: list[tuple[str, int]] = field(default_factory=list)
+    crowded: list[str] = field(default_factory=list)
     faint: int = 0
     scans: int = 0
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Lesions) -> None:
         """Put what happened on other scans beside it."""
-        for name in ("fates", "made", "real", "notes"):
+        for name in ("fates", "made", "real", "crowded", "notes"):
             getattr(self, name).extend(getattr(other, name))
         self.faint += other.faint
         self.scans += other.scans
@@ -105,7 +107,7 @@ class Lesions:
 
 @dataclass(frozen=True)
 class Survived:
-    """Of lesions of some kinds: mean share, and how many were shown; by patient. lesions: how many there were."""
+    """Of lesions of some kinds: mean share, and what part of them was shown; by patient. lesions: how many."""
 
     share: Estimate
     shown: Estimate
@@ -116,7 +118,7 @@ def lesion_survival(make: Maker, scans: Iterable[LesionScan], planting: Planting
     """Plant a bright and a dark lesion into each scan, take the drawn ones out, and look for invented ones.
 
     make: (C, D, H, W), foreground -> (C', D, H, W). The places come from the seed and the scan's number alone, so that
-    two translators are shown the same lesions. Scans without room for a lesion are named in `notes`.
+    two translators are shown the same lesions.
     """
     found = Lesions()
     for number, scan in enumerate(scans):
@@ -148,12 +150,26 @@ def survived(found: Lesions, kinds: Sequence[str], *, seed: int = 0) -> Survived
         return None
     names = [fate.patient for fate in rows]
     share = over_patients([fate.share for fate in rows], names, seed=seed)
-    return Survived(share, over_patients([float(fate.shown) for fate in rows], names, seed=seed), len(rows))
+    shown = over_patients([float(fate.shown) for fate in rows], names, seed=seed)
+    return Survived(share, _of_shares(shown), len(rows))
 
 
 def areas_per_scan(rows: Sequence[tuple[str, int]], *, seed: int = 0) -> Estimate | None:
     """Mean number a scan, by patient; None where nothing was counted."""
-    return over_patients([count for _, count in rows], [name for name, _ in rows], seed=seed) if rows else None
+    if not rows:
+        return None
+    found = over_patients([count for _, count in rows], [name for name, _ in rows], seed=seed)
+    if found.value > 0:
+        return found
+    # A bootstrap of nothing is sure of nothing: Poisson's upper end instead, as if each patient were one scan.
+    return Estimate(0.0, *poisson_interval(0, found.n), found.n)
+
+
+def _of_shares(found: Estimate) -> Estimate:
+    """The exact binomial interval of as many events as patients, since a bootstrap of all or none has no width."""
+    if not math.isfinite(found.value) or found.n < 2:
+        return found
+    return Estimate(found.value, *clopper_pearson(min(found.value * found.n, found.n), found.n), found.n)
 
 
 def radius_for(spacing: Sequence[float]) -> float:
@@ -165,8 +181,8 @@ def _plant_some(make: Maker, scan: LesionScan, planting: Planting, number: int, 
     for place, (kind, sign) in enumerate(SIGNS):
         try:
             sick, mask = planted(scan, planting, sign * planting.contrast, 2 * number + place)
-        except UserError as error:
-            found.notes.append(f"{scan.patient}: {error}")
+        except UserError:
+            found.crowded.append(scan.patient)
             continue
         contrast = lesion_contrast(plain, make(sick, scan.inside)[0], mask)
         if planting.truth is None:
