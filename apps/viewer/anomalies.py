@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from apps.viewer.catalogue import Catalogue, CohortFile, Output, read_json
 from apps.viewer.source import Source, identify
@@ -108,6 +108,30 @@ def _figure(text: str) -> float | None:
         return None
 
 
+class Row(Protocol):
+    """A scan in a table of results. map: the file made of it, whose sidecar tells what it was made from."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the table of results."""
+
+    @property
+    def subject(self) -> str:
+        """As in the table of scans."""
+
+    @property
+    def series(self) -> str:
+        """As in the table of scans."""
+
+    @property
+    def contrast(self) -> str:
+        """As in the table of scans."""
+
+    @property
+    def map(self) -> Path | None:
+        """None where nothing was made."""
+
+
 class Shelf:
     """The tables in which the scans of an output may stand: those of the folder, then the run's own."""
 
@@ -120,7 +144,7 @@ class Shelf:
             for row in file.cohort.series():
                 self._rows.setdefault((row.subject, row.series), []).append((file, row))
 
-    def find(self, scan: Scan) -> tuple[CohortFile, Series] | None:
+    def find(self, scan: Row) -> tuple[CohortFile, Series] | None:
         """The row of a scan: of several tables the one whose file is the one that was looked at, by its hash."""
         found = self._rows.get((scan.subject, scan.series), [])
         if len(found) > 1 and scan.map is not None:
@@ -131,7 +155,7 @@ class Shelf:
         shown = [pair for pair in found if self.catalogue.shows(pair[0])]
         return next(iter(shown or found), None)
 
-    def subject(self, scan: Scan) -> str:
+    def subject(self, scan: Row) -> str:
         """What the patient is called on the screen; a number where only a table could say whether it is a name."""
         found = self.find(scan)
         if found is None:
@@ -141,7 +165,7 @@ class Shelf:
             self._names[file.id] = Names(file.cohort, self.private)
         return self._names[file.id].subject(row)
 
-    def title(self, scan: Scan) -> str:
+    def title(self, scan: Row) -> str:
         """What the series is called."""
         return scan.contrast or "scan"
 

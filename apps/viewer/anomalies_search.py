@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from apps.viewer.making import Status
 from apps.viewer.making_page import button, failure, panel, watch
 from apps.viewer.searching import Searching
 from apps.viewer.words import count, faceless, sentence, split_word
-from medudl.config import read_config
-from medudl.data.cases import cases_of
+from medudl.config import Data, read_config
+from medudl.data.cases import Case, cases_of
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
+
+Cases = Callable[[Cohort, Data], tuple[list[Case], list[str]]]  # of a table those that a run looks at
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def search(catalogue: Catalogue, run: RunFolder) -> None:
     job = Searching(run.path, out_of(catalogue, run))
     status = job.status()
     if status.state == "running":
-        watch(job, "Looking for unusual areas", _progress, "the search goes on, and the maps are here",
+        watch(job, "Looking for unusual areas", progress, "the search goes on, and the maps are here",
               lambda: st.query_params.from_dict({"run": run.id}))  # fmt: skip
         return
     choices, trouble = choices_of(catalogue, run)
@@ -67,7 +69,7 @@ def out_of(catalogue: Catalogue, run: RunFolder) -> Path:
     return parent / f"{run.path.name}-maps" if inside(parent, top) else run.path / "maps"
 
 
-def choices_of(catalogue: Catalogue, run: RunFolder) -> tuple[list[Choice], str]:
+def choices_of(catalogue: Catalogue, run: RunFolder, cases: Cases = cases_of) -> tuple[list[Choice], str]:
     """Test scans first, then whole tables; a sentence where there are none that this run looks at."""
     tables = [(file.name, file.path, file.cohort) for file in catalogue.cohorts() if catalogue.shows(file)]
     trouble = "No table of scans lies in the opened folder. Index scans on the Studies page first."
@@ -81,12 +83,12 @@ def choices_of(catalogue: Catalogue, run: RunFolder) -> tuple[list[Choice], str]
     for name, path, cohort in tables:
         for split in ("test", ""):
             try:
-                cases, _ = cases_of(cohort.select({}, split or None), data)
+                there, _ = cases(cohort.select({}, split or None), data)
             except UserError as error:
                 trouble = sentence(faceless(str(error)))
                 continue
-            if cases:
-                found.append(Choice(name, path, split, len(cases)))
+            if there:
+                found.append(Choice(name, path, split, len(there)))
     # The table that a run came from holds the scans of its own table once more.
     first = {(choice.split, choice.scans): choice for choice in reversed(found)}
     return list(reversed(first.values())), trouble
@@ -97,7 +99,8 @@ def _word(choice: Choice) -> str:
     return f"{count(choice.scans, 'scan')}: {which} of {choice.name}"
 
 
-def _progress(status: Status) -> str:
+def progress(status: Status) -> str:
+    """How many scans are done, and how long the others will take."""
     text = f"{status.done:,} of {count(status.total, 'scan')}" if status.done else "Loading the model"
     if status.left is not None and status.done < status.total:
         text += (

@@ -66,14 +66,16 @@ def viewer(
     height: str = "calc(100vh - 120px)",
     start: dict[str, Any] | None = None,
     extra: dict[str, Any] | None = None,
+    pairs: dict[str, list[tuple[int, int]]] | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> ViewerState:
-    """Show one to three series that share a patient's space, with overlays.
+    """Show one to four series that share a patient's space, with overlays.
 
     layout: "single", "planes", "quad" (with 3-D), "side", "swipe" or "difference". height: a CSS length. start: where
     to open: {"slice": 1-based number in the series' own plane} or {"mm": [x, y, z] in RAS}, and {"plane": name}; the
-    address's ?slice= where it says nothing. extra: what the extensions in static/ are given. on_change: called before
-    the rerun that a settled change makes; moving through slices makes none.
+    address's ?slice= where it says nothing. extra: what the extensions in static/ are given. pairs: which two series
+    "swipe" and "difference" compare, by layout and in turn; a layout that is not named is not offered then. on_change:
+    called before the rerun that a settled change makes; moving through slices makes none.
     """
     house().sources.offer([*series, *(overlay.source for overlay in overlays)])
     data = {
@@ -83,6 +85,7 @@ def viewer(
         "height": height,
         "start": start,
         "extra": extra or {},
+        "pairs": pairs,
     }
     result = _mount()(key=key, data=data, default={"state": {}}, on_state_change=on_change or _nothing)
     values = dict(result.get("state") or {})
@@ -101,7 +104,7 @@ def describe(source: Source) -> dict[str, Any]:
         "subject": source.subject,
         "modality": source.modality,
         "contrast": source.contrast,
-        "placed": source.format not in _FLAT_FORMATS and source.modality not in _FLAT_MODALITIES,
+        "placed": not source.flat and source.format not in _FLAT_FORMATS and source.modality not in _FLAT_MODALITIES,
     }
 
 

@@ -30,7 +30,7 @@ class Contents:
 
     def sign(self, source: Source) -> Signature:
         """What a look at the files' entries says; costs no reading. Raises UserError: absent, or outside the folder."""
-        recipe = "\0".join([source.format, source.fragment, str(source.role == "mask"), source.grid_format])
+        recipe = "\0".join([source.format, source.fragment, source.recipe, source.grid_format])
         entries = "\n".join(self._entry(path) for path in (*source.files, *source.grid))
         return recipe, hashlib.sha256(entries.encode("utf-8", "surrogateescape")).hexdigest()
 

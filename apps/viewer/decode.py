@@ -14,6 +14,7 @@ from apps.viewer.order import Decoded, Order, too_large
 from medudl.data.foreground import AIR_HU, otsu
 from medudl.data.masks import read_mask
 from medudl.data.read import check_header, read_volume
+from medudl.data.resample import overlap, resample
 from medudl.data.volume import Volume
 
 _SAMPLE = 400_000  # values that percentiles are taken from
@@ -22,7 +23,7 @@ _TYPES = ("<u1", "<i2", "<u2")
 
 def measure(order: Order) -> int:
     """Voxels that a scan claims to have, from one header. Raises UserError: it cannot be read at all."""
-    if order.grid:
+    if order.grid and order.recipe == "mask":
         return math.prod(check_header(order.grid[0], order.grid_format).shape) * len(order.grid)
     return math.prod(check_header(order.files[0], order.format).shape) * len(order.files)
 
@@ -32,9 +33,7 @@ def decode(order: Order) -> Decoded:
 
     Raises UserError: not readable, or more than order.limit bytes.
     """
-    volume = (
-        _mask(order) if order.mask else read_volume(order.files, order.format, fragment=order.fragment, repair=True)
-    )
+    volume = _read(order)
     extent = (float(volume.voxels.min()), float(volume.voxels.max()))
     kind = _written(volume.voxels, extent, order)
     x, y, z = volume.voxels.shape
@@ -44,10 +43,43 @@ def decode(order: Order) -> Decoded:
         affine=volume.affine.tolist(),
         spacing=volume.spacing,
         unit=volume.unit,
-        range=(0.0, 1.0) if order.mask else shown_range(volume.voxels, volume.unit),
+        range=(0.0, 1.0) if order.recipe == "mask" else shown_range(volume.voxels, volume.unit),
         extent=extent,
         repaired=volume.repaired,
     )
+
+
+def _read(order: Order) -> Volume:
+    if order.recipe == "mask":
+        return _mask(order)
+    if not order.recipe:
+        return read_volume(order.files, order.format, fragment=order.fragment, repair=True)
+    made, *looked = (read_volume((file,), order.format) for file in order.files)
+    truth = read_volume(order.grid, order.grid_format, repair=True)
+    return difference(made, truth, looked[0] if looked else None, scaled=order.recipe == "scaled difference")
+
+
+def difference(made: Volume, truth: Volume, looked: Volume | None = None, *, scaled: bool) -> Volume:
+    """|made - truth| on the grid of `made`, 0 where `truth` has no voxel.
+
+    looked: on the grid of `made`; beyond the box of its values other than 0 nothing was made, and the difference is 0.
+    scaled: each from the start of its own shown range on, darker counts as the start, and `truth` is stretched so that
+    both ranges are as wide: the difference is then in the unit of `made`.
+    """
+    to_voxels = np.linalg.inv(truth.affine) @ made.affine
+    shape = made.voxels.shape
+    other = resample(truth.voxels, to_voxels, shape)
+    one = made.voxels
+    if scaled:
+        (low, high), (start, end) = shown_range(one, ""), shown_range(truth.voxels, "")
+        one = np.maximum(one - low, 0)
+        other = np.maximum(other - start, 0) * ((high - low) / max(end - start, 1e-9))
+    apart = np.abs(one - other) * overlap(to_voxels, shape, truth.voxels.shape)
+    if looked is not None and looked.voxels.shape == shape and looked.voxels.any():
+        inside = np.zeros(shape, bool)
+        inside[tuple(slice(at.min(), at.max() + 1) for at in np.nonzero(looked.voxels))] = True
+        apart *= inside
+    return Volume(apart.astype(np.float32), made.affine)
 
 
 def _mask(order: Order) -> Volume:

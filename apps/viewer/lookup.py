@@ -13,6 +13,7 @@ from medudl.data.discover import classify, ending
 DEPTH = 4  # levels below the folder that are looked into
 ENTRIES = 50_000  # names that are read before the look ends: a fraction of a second on a local disk
 _TRIED = 3  # files without a telling name whose first bytes are read, in each folder
+_MADE = {"run.json", "scores.csv", "report.json", "embedding.json", "samples.json", "translations.csv"}
 _SILENT = {".csv", ".tsv", ".json", ".txt", ".md", ".key", ".jsonl", ".yaml", ".yml", ".log", ".html", ".safetensors"}
 
 
@@ -26,6 +27,7 @@ class Look:
     reports: list[Path] = field(default_factory=list)
     embeddings: list[Path] = field(default_factory=list)
     samples: list[Path] = field(default_factory=list)
+    translations: list[Path] = field(default_factory=list)
     scans: int = 0
     whole: bool = True
 
@@ -56,6 +58,8 @@ def look(folder: Path) -> Look:
             found.embeddings.append(listing.path)
         if "samples.json" in names:
             found.samples.append(listing.path)
+        if "translations.csv" in names:
+            found.translations.append(listing.path)
         found.tables += [listing.path / name for name in listing.files if name.lower().endswith(".csv")]
         if not is_made(names):
             found.scans += _scans(listing)
@@ -64,7 +68,7 @@ def look(folder: Path) -> Look:
 
 def is_made(names: set[str]) -> bool:
     """Whether a folder with these names is one that medudl wrote: its pictures and volumes are no scans."""
-    return not names.isdisjoint({"run.json", "scores.csv", "report.json", "embedding.json", "samples.json"})
+    return not names.isdisjoint(_MADE)
 
 
 def inside(path: Path, folder: Path) -> bool:

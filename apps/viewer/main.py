@@ -23,6 +23,13 @@ def anomalies() -> None:
     page()
 
 
+def translations() -> None:
+    """Scans beside the other contrast that a model made of them."""
+    from apps.viewer.pages.translations import page
+
+    page()
+
+
 def explore() -> None:
     """All cases as a map, and the walk through what a model has learnt."""
     from apps.viewer.pages.explore import page
@@ -51,6 +58,7 @@ def main() -> None:
     pages = [
         st.Page(studies, title="Studies", url_path="studies", icon=":material/grid_view:", default=True),
         st.Page(anomalies, title="Anomalies", url_path="anomalies", icon=":material/target:"),
+        st.Page(translations, title="CT ↔ MR", url_path="translations", icon=":material/swap_horiz:"),
         st.Page(explore, title="Explore", url_path="explore", icon=":material/scatter_plot:"),
         st.Page(samples, title="Samples", url_path="samples", icon=":material/grain:"),
         st.Page(train, title="Train", url_path="train", icon=":material/model_training:"),

@@ -17,14 +17,15 @@ Job = tuple[str, "Order"]  # the name comes first, for the guard's errors
 class Order:
     """What a worker is to decode.
 
-    mask: every value above 0 becomes 1. grid, grid_format: the scan that a DICOM segmentation or RT structure set was
-    drawn on. target: an existing file that takes the voxels. limit: bytes that they may take.
+    recipe: of `Source`; of a mask every value above 0 becomes 1. grid, grid_format: the scan that a DICOM segmentation
+    or RT structure set was drawn on, or what a difference subtracts. target: an existing file that takes the voxels.
+    limit: bytes that they may take.
     """
 
     files: tuple[Path, ...]
     format: str
     fragment: str = ""
-    mask: bool = False
+    recipe: str = ""
     grid: tuple[Path, ...] = ()
     grid_format: str = ""
     target: str = ""

@@ -57,16 +57,21 @@ def report_of(catalogue: Catalogue, run_name: str, near: Path | None) -> Path | 
     return min(fitting, key=lambda path: _steps(path, near)) if fitting else None
 
 
-@cache
 def generators() -> frozenset[str]:
-    """Names of the methods with the verb "sample", as their sources say: to import them would load torch."""
+    """Names of the methods that make images of their own."""
+    return methods_with("sample")
+
+
+@cache
+def methods_with(verb: str) -> frozenset[str]:
+    """Names of the methods with a verb ("sample"), as their sources say: to import them would load torch."""
     import medudl
 
     folder = Path(str(medudl.__file__)).parent / "methods"
     trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))}
     classes = {node.name: node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     return frozenset(name for name, place in _methods(trees["__init__"]).items()
-                     if _defines(place.rpartition(":")[2], "sample", classes))  # fmt: skip
+                     if _defines(place.rpartition(":")[2], verb, classes))  # fmt: skip
 
 
 def _methods(tree: ast.Module) -> dict[str, str]:

@@ -13,10 +13,13 @@ from pathlib import Path
 class Source:
     """One volume on disk.
 
-    files, format, fragment: as `medudl.data.read.read_volume` takes them. role: "scan", "expected", "anomaly" or
-    "mask". unit: "HU", "arbitrary", "score" or "mask", as the reader of values is told. title: what the screen says;
-    no identity of a patient. subject: pseudonymous. grid, grid_format: files of the scan that a mask was drawn on,
-    needed where the mask is a DICOM segmentation or an RT structure set, which have no grid of their own.
+    files, format, fragment: as `medudl.data.read.read_volume` takes them. role: "scan", "expected", "anomaly",
+    "mask", "synthetic", "back" (there and back), "cycle" (its error), "uncertainty" or "difference". unit: "HU",
+    "arbitrary", "score" or "mask", as the reader of values is told. title: what the screen says; no identity of a
+    patient. subject: pseudonymous. grid, grid_format: files of the scan that a mask was drawn on, needed where the mask
+    is a DICOM segmentation or an RT structure set, which have no grid of their own; of a difference what is subtracted
+    from the first of `files`; a second one says by its values where that means anything.
+    flat: made from a picture, so that its affine says nothing of a patient.
     """
 
     files: tuple[Path, ...]
@@ -30,10 +33,18 @@ class Source:
     unit: str = "arbitrary"
     grid: tuple[Path, ...] = ()
     grid_format: str = ""
+    flat: bool = False
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", identify("volume", *map(str, self.files), self.fragment, self.role))
+
+    @property
+    def recipe(self) -> str:
+        """How its voxels come from its files: "" as they are, "mask", "difference", "scaled difference" without HU."""
+        if self.role == "difference":
+            return "difference" if self.unit == "HU" else "scaled difference"
+        return "mask" if self.role == "mask" else ""
 
 
 def identify(kind: str, *parts: str) -> str:

@@ -120,7 +120,7 @@ class Store:
         content = self._hashers.submit(self._contents.hash, source, signature)
         with self._worker() as guard:
             order = Order(
-                files=source.files, format=source.format, fragment=source.fragment, mask=source.role == "mask",
+                files=source.files, format=source.format, fragment=source.fragment, recipe=source.recipe,
                 grid=source.grid, grid_format=source.grid_format, limit=self.limit,
             )  # fmt: skip
             voxels = _answer(guard, measure, order)

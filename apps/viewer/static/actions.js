@@ -1,6 +1,7 @@
 /** The key table: one source of what the keyboard does and what the help says. */
 
 import { PLANE_NAMES } from "./geometry.js";
+import { nextPair } from "./layout.js";
 import { zoomed } from "./view.js";
 import { presetsOf } from "./windows.js";
 
@@ -94,7 +95,7 @@ function slabs(viewer, add) {
   add({ key: "m", help: "slab: brightest (MIP), average, darkest (MinIP), off", run: () => viewer.cycleSlab(), group });
   add({ key: "]", help: "thicker slab", run: () => viewer.thicken(1.25), group });
   add({ key: "[", help: "thinner slab", run: () => viewer.thicken(0.8), group });
-  add({ key: "d", help: "distance: click two points; d again to end", run: () => viewer.setTool("distance"), group });
+  add({ key: "d", help: "distance: click two points; again to end", run: () => viewer.setTool("distance"), group });
   add({ key: "Backspace", help: "remove the last distance", run: () => viewer.measure.undo(), group });
   add({ key: "h", help: "the left button moves the picture (Shift and drag always does)", run: () => viewer.setTool("pan"), group });
   add({ key: "z", help: "the left button zooms", run: () => viewer.setTool("zoom"), group });
@@ -112,10 +113,8 @@ function comparing(viewer, add) {
     viewer.setLayout(viewer.layout);
   } });
   add({ key: "b", help: "swipe and difference with the next series", group, run: () => {
-    if (viewer.volumes.length > 2) {
-      viewer.pair = [0, (viewer.pair[1] % (viewer.volumes.length - 1)) + 1];
-      viewer.setLayout(viewer.layout);
-    }
+    viewer.pair = nextPair(viewer.data?.pairs?.[viewer.layout], viewer.pair, viewer.volumes.length);
+    viewer.setLayout(viewer.layout);
   } });
   add({ key: "g", help: "difference: stronger colours", group, run: () => {
     viewer.differenceGain = viewer.differenceGain < 0.2 ? 1 : viewer.differenceGain / 2;

@@ -6,7 +6,7 @@ const PRESSED = "button, a, summary, [role=tab], [role=button], [role=option]";
 
 /** How a key is written on the screen. */
 export function keyName(key) {
-  return NAMES[key] ?? key;
+  return NAMES[key] ?? (/^[A-Z]$/.test(key) ? `Shift ${key.toLowerCase()}` : key);
 }
 
 /** The element that would take typing, through shadow roots. */
@@ -48,6 +48,16 @@ export class Keys {
       }
     }
     this.table.push({ keys, label: label || keys.map(keyName).join(" / "), help, run, up, group });
+  }
+
+  /** Give a key that has a meaning to another `entry` (as of `add`); what it meant moves to the key `to`, if any. */
+  take(key, to, entry) {
+    const before = this.find(key);
+    if (before) {
+      before.keys = [...before.keys.filter((one) => one !== key), ...(to ? [to] : [])];
+      before.label = before.keys.map(keyName).join(" / ");
+    }
+    this.add({ ...entry, key });
   }
 
   find(key) {

@@ -11,17 +11,40 @@ export const LAYOUTS = {
   difference: { label: "Difference", title: "First series minus the second" },
 };
 
-/** Names that make sense: comparing needs two series, planes and 3-D need more than one slice. */
-export function layoutsFor(count, flat) {
+/**
+ * Names that make sense: comparing needs two series, planes and 3-D need more than one slice.
+ * pairs: by layout which two series it may compare; null for any two.
+ */
+export function layoutsFor(count, flat, pairs = null) {
   return Object.keys(LAYOUTS).filter((name) => {
+    if (pairs && ["swipe", "difference"].includes(name)) {
+      return Boolean(pairs[name]?.length);
+    }
     const compares = ["side", "swipe", "difference"].includes(name);
     return compares ? count > 1 : name === "single" || !flat;
   });
 }
 
+/** The pair itself where a layout may compare it, else the first that it may. */
+export function fitting(pairs, pair) {
+  return !pairs?.length || pairs.some((one) => same(one, pair)) ? pair : pairs[0];
+}
+
+/** The pair after this one; without `pairs` the first series with each other one. */
+export function nextPair(pairs, pair, count) {
+  if (pairs?.length) {
+    return pairs[(pairs.findIndex((one) => same(one, pair)) + 1) % pairs.length];
+  }
+  return count > 2 ? [0, (pair[1] % (count - 1)) + 1] : pair;
+}
+
+function same(one, other) {
+  return one[0] === other[0] && one[1] === other[1];
+}
+
 /** The layout nearest to the one asked for. */
-export function possible(name, count, flat) {
-  const names = layoutsFor(count, flat);
+export function possible(name, count, flat, pairs = null) {
+  const names = layoutsFor(count, flat, pairs);
   return names.includes(name) ? name : flat ? (count > 1 ? "side" : "single") : "planes";
 }
 
@@ -39,7 +62,10 @@ export function arrange(name, { native, plane, shown, count, pair }) {
     return { template: `"a b" 1fr "c d" 1fr / 1fr 1fr`, panes: PLANE_NAMES.map((p) => pane(p)), cell3d: true };
   }
   if (name === "side") {
-    const all = Array.from({ length: Math.min(count, 3) }, (_, n) => pane(plane, n));
+    const all = Array.from({ length: Math.min(count, 4) }, (_, n) => pane(plane, n));
+    if (all.length === 4) {
+      return { template: `"a b" 1fr "c d" 1fr / 1fr 1fr`, panes: all, cell3d: false };
+    }
     return { template: `"${all.map((_, n) => "abc"[n]).join(" ")}" 1fr / ${all.map(() => "1fr").join(" ")}`, panes: all, cell3d: false };
   }
   const compares = name === "swipe" || name === "difference";

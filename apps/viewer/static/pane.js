@@ -41,9 +41,10 @@ export class Pane {
     this.again = el("button", { type: "button", onclick: () => this.viewer.retry() }, "Try again");
     this.again.addEventListener("pointerdown", (event) => event.stopPropagation());
     this.message = el("div", { class: "message" }, this.sentence, this.again);
+    this.notice = el("div", { class: "notice" });
     this.element = el(
       "div", { class: "pane", style: `grid-area: ${area}`, "data-plane": this.plane, tabindex: -1 },
-      this.canvas, this.svg, ...Object.values(this.letters), this.title, this.second, this.windowText, this.scaleText, this.message,
+      this.canvas, this.svg, ...Object.values(this.letters), this.title, this.second, this.windowText, this.scaleText, this.notice, this.message,
     );
   }
 
@@ -139,7 +140,7 @@ export class Pane {
     this.context.clearRect(0, 0, this.width, this.height);
     this.marks.replaceChildren();
     [...this.lines, this.divider, this.handle].forEach((line) => line.setAttribute("visibility", "hidden"));
-    [...Object.values(this.letters), this.second, this.windowText, this.scaleText].forEach((node) => say(node, ""));
+    [...Object.values(this.letters), this.second, this.windowText, this.scaleText, this.notice].forEach((node) => say(node, ""));
     say(this.title, this.volume?.about.title ?? "");
   }
 
@@ -222,6 +223,7 @@ export class Pane {
     const where = about.placed ? this.plane : "picture";
     const slab = viewer.slabFor(this.grid);
     say(this.title, this.mode === "difference" ? `${about.title} minus ${viewer.volumes[this.other].about.title}` : about.title);
+    this.warn();
     say(this.second, `${where} ${this.slice + 1} / ${this.grid.size[2]}${slab ? ` · ${viewer.slabWords(this.grid)}` : ""}`);
     if (this.mode === "difference") {
       say(this.windowText, `± ${short(this.scales.top * viewer.differenceGain)} · ${this.scales.words} · orange: first is brighter`);
@@ -232,6 +234,16 @@ export class Pane {
     const laid = viewer.resampled(this.series, this.plane) ? "resampled on the first series' plane" : "";
     const words = this.mode === "swipe" ? this.secondWords() : laid;
     say(this.scaleText, [words, meta.repaired].filter(Boolean).join(" · ")); // voxels that are not the file's own say so
+  }
+
+  /** Say so for as long as a picture shows what a model made up; of a swipe on its side of the line. */
+  warn() {
+    const made = (series) => ["synthetic", "back"].includes(this.viewer.volumes[series]?.about.role);
+    const [first, second] = [made(this.series), this.mode !== "plain" && made(this.other)];
+    const parts = this.mode === "swipe" && first !== second;
+    say(this.notice, first || second ? "synthetic - not for diagnosis" : "");
+    this.notice.style.left = parts && second ? `${this.swipe * 100}%` : "0";
+    this.notice.style.right = parts && first ? `${(1 - this.swipe) * 100}%` : "0";
   }
 
   /** The series right of the swipe's line, and its window. */

@@ -1,6 +1,7 @@
 /** The row of controls above the pictures. */
 
 import { el, say } from "./dom.js";
+import { keyName } from "./keys.js";
 import { LAYOUTS } from "./layout.js";
 import { presetsOf } from "./windows.js";
 
@@ -11,6 +12,7 @@ export class Toolbar {
     this.groups = Object.fromEntries(GROUPS.map((name) => [name, el("div", { class: `group ${name}` })]));
     this.element = el("header", { class: "toolbar" }, ...Object.values(this.groups));
     this.live = [];
+    this.titled = [];
   }
 
   /**
@@ -19,6 +21,7 @@ export class Toolbar {
    */
   add(group, { label, title, key = "", run, on = null, shown = null, text = null }) {
     const button = el("button", { type: "button", title: key ? `${title} (${key})` : title, "aria-label": title }, label);
+    this.titled.push({ button, title, key });
     button.addEventListener("click", (event) => {
       run(event);
       button.blur();
@@ -34,6 +37,14 @@ export class Toolbar {
     return button;
   }
 
+  /** Say in a button's title that its key is another one now. */
+  rename(key, to) {
+    for (const one of this.titled.filter((each) => each.key === key)) {
+      Object.assign(one, { key: to });
+      one.button.title = `${one.title} (${keyName(to)})`;
+    }
+  }
+
   refresh() {
     this.live.forEach((one) => one());
   }
@@ -42,7 +53,10 @@ export class Toolbar {
 /** The viewer's own buttons. */
 export function fillToolbar(viewer) {
   const bar = viewer.toolbar;
-  const press = (key) => () => viewer.keys.find(key).run({ key, shiftKey: false });
+  const press = (key) => {
+    const entry = viewer.keys.find(key); // a page may move it to another key
+    return () => entry.run({ key, shiftKey: false });
+  };
   for (const [name, { label, title }] of Object.entries(LAYOUTS)) {
     bar.add("layout", {
       label, title, run: () => viewer.setLayout(name), on: () => viewer.layout === name,

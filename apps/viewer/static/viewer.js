@@ -7,7 +7,7 @@ import { el, say } from "./dom.js";
 import { attachAll } from "./extensions.js";
 import { Help } from "./help.js";
 import { Keys } from "./keys.js";
-import { arrange, layoutsFor, possible } from "./layout.js";
+import { arrange, fitting, layoutsFor, possible } from "./layout.js";
 import { Measure } from "./measure.js";
 import { OverlayBar } from "./overlaybar.js";
 import { Pane } from "./pane.js";
@@ -98,7 +98,8 @@ export class Viewer extends Study {
 
   setLayout(name) {
     this.wanted = name;
-    this.layout = possible(name, this.volumes.length, this.flat);
+    this.layout = possible(name, this.volumes.length, this.flat, this.data?.pairs);
+    this.pair = fitting(this.data?.pairs?.[this.layout], this.pair);
     const { template, panes, cell3d } = arrange(this.layout, {
       native: this.native, plane: this.plane, shown: this.shown, count: this.volumes.length, pair: this.pair,
     });
@@ -117,7 +118,7 @@ export class Viewer extends Study {
 
   /** Names of the layouts that make sense now. */
   get layouts() {
-    return layoutsFor(this.volumes.length, this.flat);
+    return layoutsFor(this.volumes.length, this.flat, this.data?.pairs);
   }
 
   setPlane(plane) {

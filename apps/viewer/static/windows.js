@@ -77,7 +77,8 @@ export function short(value) {
 }
 
 /**
- * Series that are windowed together share a name: all in HU, and an expected normal with the scan it belongs to.
+ * Series that are windowed together share a name: all in HU, and an expected normal, or a scan translated there and
+ * back, with the scan it belongs to.
  * series: [{ role, meta }]. Returns one name for each.
  */
 export function windowGroups(series) {
@@ -85,6 +86,6 @@ export function windowGroups(series) {
     if (meta && meta.unit === "HU") {
       return "HU";
     }
-    return role === "expected" ? "0" : String(n);
+    return role === "expected" || role === "back" ? "0" : String(n);
   });
 }
