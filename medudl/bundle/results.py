@@ -15,6 +15,9 @@ def figures(report: Tree) -> dict[str, float]:
     if report.get("kind") == "generator":
         rows = [(f"{row['name']}, {row['features']}".rstrip(", "), row["value"]) for row in report["figures"]]
         return {name: value for name, value in rows if value is not None}
+    if report.get("kind") == "translation":
+        rows = [(_translated(row), row["value"]) for row in report["figures"]]
+        return {name: value for name, value in rows if value is not None}
     found = {name: estimate["value"] for name, estimate in _estimates(report).items()}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -29,6 +32,16 @@ def results(report: Tree | None, calibration: Tree | None) -> dict[str, str]:
         return {
             **told, "measures": f"{', '.join(figures(report))}; beside real images and a trivial generator",
             "results": f"{on}. {report['verdict']}",
+        }  # fmt: skip
+    if report.get("kind") == "translation":
+        on = f"{report['n_scans']} scans of {report['n_patients']} patients of the {report['split']} split"
+        rulers = ", ".join(one["name"] for one in report["baselines"])
+        lines = "; ".join(
+            f"{_translated(row)} {estimate(row)}" for row in report["figures"] if row["value"] is not None
+        )
+        return {
+            **told, "measures": f"{', '.join(figures(report))}; over {report['mask']}; beside {rulers}",
+            "results": f"{on}: {lines or 'no figure'}. {report['verdict']}",
         }  # fmt: skip
     numbers = {name: estimate(value) for name, value in _estimates(report).items() if value["value"] is not None}
     boot = report["bootstrap"]
@@ -45,6 +58,11 @@ def results(report: Tree | None, calibration: Tree | None) -> dict[str, str]:
         "failures": _failures(report),
         "robustness": _variants(report),
     }
+
+
+def _translated(row: Tree) -> str:
+    """What a figure of a translation is called: mae, T2, HU."""
+    return ", ".join(filter(None, [row["name"], row["channel"], row["unit"], row.get("features", "")]))
 
 
 def estimate(value: Tree, digits: int = 3) -> str:

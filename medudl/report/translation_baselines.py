@@ -18,6 +18,7 @@ QUANTILES = np.linspace(0, 1, 201)
 BINS = 128  # of source intensity, equally full
 VOXELS = 200_000  # of all training scans together, behind the regression by voxel
 CONTEXT = 40_000  # of them behind the regression by neighbours, which takes longest
+TREES = 60
 WIDTHS = (3, 9)  # voxels a side of the squares, within the slice, whose means it sees
 
 
@@ -123,7 +124,7 @@ def _by_neighbours(features: Array, target: Array, elsewhere: Maker, seed: int) 
     models: list[Any] = []
     for channel in target:
         model = HistGradientBoostingRegressor(
-            loss="absolute_error", max_iter=60, early_stopping=False, random_state=seed
+            loss="absolute_error", max_iter=TREES, early_stopping=False, random_state=seed
         )
         models.append(model.fit(features[:, some].T, channel[some]))
 

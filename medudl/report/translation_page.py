@@ -68,8 +68,8 @@ def _examples(tree: Mapping[str, Any], examples: Sequence[Example]) -> str:
                     "</table></div>")  # fmt: skip
     by = "mean absolute error" if tree["paired"] else "cycle error, which is not truth; without it the first scans"
     words = (
-        f"The slice in the middle of the foreground; patients ranked by {by}. Difference: red is too bright, blue too dark; it, uncertainty \
-and cycle error have full colour at {FULL:g} of the nominal range."
+        f"The slice in the middle of the foreground; patients ranked by {by}. Difference: red is too bright, blue too"
+        f" dark; it, uncertainty and cycle error have full colour at {FULL:g} of the nominal range."
     )
     return f"<h2>Worst, median and best patient</h2><p>{words}</p>{''.join(rows)}"
 
