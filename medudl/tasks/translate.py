@@ -27,7 +27,7 @@ COLUMNS = (
     "volume", "problem",
 )  # fmt: skip
 
-__all__ = ["COLUMNS", "translate"]
+__all__ = ["COLUMNS", "Volumes", "row_of", "translate"]
 
 
 def translate(
@@ -55,19 +55,19 @@ def translate(
     if dicom:
         check_dicom(cases)
     folder = Folder.create(out, "medudl synthetic scans")
-    products = _Products(translator, cohort, folder, dicom, burn_in)
+    volumes = Volumes(translator, cohort, folder, dicom, burn_in)
     rows: list[dict[str, Any]] = []
     first: UserError | None = None
     with _bar(progress) as bar:
         task = bar.add_task("translating", total=len(cases))
         for number, (case, stem) in enumerate(zip(cases, stems(cases), strict=True)):
             try:
-                rows.append(_row(case, **products.write(case, stem, number, lambda share: bar.advance(task, share))))
+                rows.append(row_of(case, **volumes.write(case, stem, number, lambda share: bar.advance(task, share))))
             except WriteError:
                 raise
             except UserError as error:
                 first = first or error
-                rows.append(_row(case, problem=without_paths(str(error), cohort, case.present)))
+                rows.append(row_of(case, problem=without_paths(str(error), cohort, case.present)))
             bar.update(task, completed=number + 1)
     if first is not None and all(row["problem"] for row in rows):
         raise first
@@ -83,8 +83,8 @@ def _bar(progress: bool) -> Progress:
 
 
 @dataclass(frozen=True)
-class _Products:
-    """Writes one scan's files."""
+class Volumes:
+    """Writes one scan's files below `folder`."""
 
     translator: TranslationRun
     cohort: Cohort
@@ -93,8 +93,14 @@ class _Products:
     burn_in: bool
 
     def write(self, case: Case, stem: str, number: int, passed: Passed) -> dict[str, Any]:
-        """Its columns of translations.csv."""
-        done = self.translator.translated(self.cohort, case, passed)
+        """Translate and write one scan, the `number`-th of its output; returns its columns of translations.csv.
+
+        UserError: it cannot be read or does not fit the run. WriteError: the folder cannot take it.
+        """
+        return self.put(self.translator.translated(self.cohort, case, passed), stem, number)
+
+    def put(self, done: Translated, stem: str, number: int) -> dict[str, Any]:
+        """Write a scan that was translated already; otherwise as `write`."""
         affine = self.translator.pipeline.source_affine(done.prepared)
         inside = done.prepared.foreground[0]
         names = []
@@ -124,7 +130,8 @@ class _Products:
     def _write_back(self, done: Translated, back: NDArray[Any], stem: str, affine: Any) -> None:
         """Of several channels the one of the row: it is what is shown beside the scan."""
         place = done.case.channels.index(done.case.grid)
-        low = self.translator.sides[self.translator.source]["channels"][place]["low"]
+        nothing = np.zeros_like(done.prepared.image[:, :1, :1, :1])
+        low = float(self.translator.pipeline.to_intensity(done.prepared, nothing)[place].item())
         about = self._about(done, "The scan translated there and back", self._source_unit)
         self.folder.volume(stem, "cycle-back", self._on_source(done, back[place : place + 1], low), affine, about)
 
@@ -165,6 +172,7 @@ class _Products:
         return About(description, units, sources_of(done.case), told)
 
 
-def _row(case: Case, **values: Any) -> dict[str, Any]:
+def row_of(case: Case, **values: Any) -> dict[str, Any]:
+    """A scan's row of translations.csv."""
     told = {"subject": case.subject, "study": case.study, "series": case.grid.series, "contrast": case.grid.contrast}
     return {**dict.fromkeys(COLUMNS), **told, "problem": "", **values}

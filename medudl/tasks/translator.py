@@ -51,7 +51,7 @@ class TranslationRun(Restored):
         super().__init__(run, device)
         if "translate" not in self.method.verbs():
             raise UserError(f"{run.path}: method {self.name} translates nothing; pix2pix and cyclegan do")
-        self.source = _source(run, to, "back" in self.method.verbs())
+        self.source = source_side(run, to, "back" in self.method.verbs())
         self.target: Side = "target" if self.source == "source" else "source"
         self.pipeline = run.pipeline(self.source)
         self.sides: dict[str, Any] = run.read_json("sides.json")
@@ -81,7 +81,7 @@ class TranslationRun(Restored):
         """The same of a scan that is prepared already; `prepared.image` holds the source's channels alone."""
         try:
             made, spread = self._made(prepared.image, passed)
-            back, cycle = self._cycle(prepared.image, made, passed)
+            back, cycle = self._cycle(prepared, made, passed)
         except UserError as error:
             raise UserError(f"{case.id}: {error}") from None
         warnings = warnings_of(prepared, case.grid.modality, self.sides[self.source])
@@ -115,22 +115,21 @@ class TranslationRun(Restored):
         spread: Array = np.sqrt(square / max(1, len(passes) - 1))
         return (first if alone else mean), spread
 
-    def _cycle(self, image: Array, made: Array, passed: Passed) -> tuple[Array | None, Array | None]:
+    def _cycle(self, prepared: Prepared, made: Array, passed: Passed) -> tuple[Array | None, Array | None]:
         """There and back, and how far that is from the scan, both in the scan's own unit."""
         from medudl.tasks.across import Way, across
 
         if "back" not in self.method.verbs():
             return None, None
+        image = prepared.image
         method: Any = self.method
         there = self._way(self.method)
         call = method.back if self.source == "source" else method.translate
         shape = (there.shape[0] // len(image) * len(made), *there.shape[1:])
         data = side_data(self.data, self.target)
         way = Way(call, shape, len(image), data, there.device, lambda share: passed(share / 6))
-        lows, widths = _scale(self.sides[self.source]["channels"])
-        back = across(way, made)
-        apart: Array = np.abs(back - image) * widths
-        return back * widths + lows, apart
+        back = self.pipeline.to_intensity(prepared, across(way, made))
+        return back, np.abs(back - self.pipeline.to_intensity(prepared, image))
 
     def _way(self, method: Any, passed: Passed = lambda share: None) -> Any:
         from medudl.tasks.across import Way
@@ -143,21 +142,15 @@ class TranslationRun(Restored):
 
     @property
     def _widths(self) -> Array:
-        return _scale(self.channels)[1]
+        return np.array([one["high"] - one["low"] for one in self.channels], np.float32)[:, None, None, None]
 
     def _in_units(self, made: Array) -> Array:
-        lows, widths = _scale(self.channels)
-        return made * widths + lows
+        lows = np.array([one["low"] for one in self.channels], np.float32)[:, None, None, None]
+        return made * self._widths + lows
 
 
-def _scale(channels: Sequence[dict[str, Any]]) -> tuple[Array, Array]:
-    """What nominal 0 stands for, and how much nominal 1 is more, each (C, 1, 1, 1)."""
-    lows = np.array([one["low"] for one in channels], np.float32)[:, None, None, None]
-    return lows, np.array([one["high"] for one in channels], np.float32)[:, None, None, None] - lows
-
-
-def _source(run: Run, to: str | None, both_ways: bool) -> Side:
-    """Which side the scans are of."""
+def source_side(run: Run, to: str | None, both_ways: bool) -> Side:
+    """Which side the scans are of, where `to` is to be made (None: the run's target). UserError: no such way."""
     data = run.config.data
     names = {"target": side_name(data, "target"), "source": side_name(data, "source")}
     if to is None or to == names["target"]:
