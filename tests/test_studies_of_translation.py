@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from medudl.metrics.detection import components
+from medudl.metrics.survival import invented
+
 pytest.importorskip("studies", reason="studies do not travel with the package")
 
 from studies import translation_heads as phantoms  # noqa: E402
@@ -94,6 +97,16 @@ def test_the_model_of_the_last_look_wears_its_averaged_weights() -> None:
     averaged, model = worn
     assert all(a.equal(b) for a, b in zip(averaged, kept.parameters(), strict=True))
     assert not all(a.equal(b) for a, b in zip(averaged, model.parameters(), strict=True))
+
+
+def test_what_calibration_looks_for_is_what_counts_as_invented() -> None:
+    calibration = importlib.import_module("studies.calibration")
+    for plain, sick in zip(phantoms.heads(TINY).test, phantoms.test_masses(TINY), strict=True):
+        made = sick.ct  # of a head without a mass: a translation that invents one
+        found = calibration.invented_mask(made, plain)
+        counted = invented(made, [plain.t1, plain.ct], plain.brain, spacing=plain.spacing)
+        assert components(found)[1] == counted == 1 and (found & sick.lesion).any()
+        assert not calibration.invented_mask(plain.ct, plain).any()
 
 
 def test_a_head_without_a_figure_is_left_out() -> None:
