@@ -36,6 +36,7 @@ def test_commands_are_functions_of_the_package() -> None:
         "index",
         "sample",
         "train",
+        "translate",
         "view",
     }
     with pytest.raises(AttributeError):

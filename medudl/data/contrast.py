@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from medudl.data.identity import safe_name
 from medudl.errors import UserError
 
+MODEL_OUTPUT = "MODEL_OUTPUT"  # in the ImageType of what a model made
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -128,7 +130,7 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
     """
     if is_synthetic(facts.image_type):
         name, told = contrast_of(replace(facts, image_type=()), rules)
-        return f"synthetic-{name}".rstrip("-"), f"image type says SYNTHETIC, and {told}"
+        return f"synthetic-{name}".rstrip("-"), f"image type says MODEL_OUTPUT, and {told}"
     for rule in rules:
         if rule.fits(facts):
             return rule.contrast, rule.told
@@ -154,8 +156,11 @@ def contrast_of(facts: Facts, rules: Sequence[Rule] = ()) -> tuple[str, str]:
 
 
 def is_synthetic(image_type: tuple[str, ...]) -> bool:
-    """Whether DICOM's ImageType says that a model made the image: DERIVED first, and SYNTHETIC among the others."""
-    return image_type[:1] == ("DERIVED",) and "SYNTHETIC" in image_type
+    """Whether DICOM's ImageType says that a model made the image, as medudl marks its own.
+
+    SYNTHETIC alone does not say so: phantoms have it, and contrasts computed from a quantitative acquisition.
+    """
+    return image_type[:1] == ("DERIVED",) and MODEL_OUTPUT in image_type
 
 
 def contrast_of_text(text: str) -> str:

@@ -20,6 +20,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from medudl.data.burned_words import burn, stencil
+from medudl.data.contrast import MODEL_OUTPUT
 from medudl.data.derived import NOTICE
 from medudl.data.derived_dicom import FIRST_SERIES, headers
 from medudl.data.dicom_parse import read_header
@@ -119,7 +120,8 @@ def _describe(made: Dataset, about: Synthetic, place: Place, *, has_frame: bool)
     """The words that say what this is, wherever a viewer may look for them."""
     name, model = _ascii(about.name, 20), _ascii(about.model, 64)
     made.Modality, made.SeriesNumber = about.modality, FIRST_SERIES + about.number
-    made.ImageType = ["DERIVED", "SECONDARY", "AXIAL" if about.modality == "CT" else "OTHER", "SYNTHETIC"]
+    plane = "AXIAL" if about.modality == "CT" else "OTHER"
+    made.ImageType = ["DERIVED", "SECONDARY", plane, "SYNTHETIC", MODEL_OUTPUT]
     # SyntheticData (0008,001C) would say it, too; validators that are older than the attribute call it an error.
     made.SeriesDescription = f"SYNTHETIC {name} (model output, not for diagnosis)"
     made.Manufacturer, made.ManufacturerModelName, made.SoftwareVersions = "medudl", model, VERSION

@@ -104,7 +104,7 @@ def test_whose_images_they_are_and_what_nobody_may_miss(tmp_path: Path) -> None:
     assert one.SeriesInstanceUID != first.SeriesInstanceUID and len({m.SeriesInstanceUID for m in made}) == 1
     assert len({m.SOPInstanceUID for m in made}) == len({m.file_meta.MediaStorageSOPInstanceUID for m in made}) == 5
     assert [m.InstanceNumber for m in made] == [1, 2, 3, 4, 5] and one.SeriesNumber == 9001
-    assert list(one.ImageType) == ["DERIVED", "SECONDARY", "AXIAL", "SYNTHETIC"]
+    assert list(one.ImageType) == ["DERIVED", "SECONDARY", "AXIAL", "SYNTHETIC", "MODEL_OUTPUT"]
     assert one.SeriesDescription == "SYNTHETIC CT (model output, not for diagnosis)"
     assert "pix2pix" in one.DerivationDescription and "not for diagnosis" in one.DerivationDescription
     assert "not for diagnosis" in one.ImageComments and one.BurnedInAnnotation == "NO"
@@ -297,11 +297,13 @@ def test_the_index_does_not_take_them_for_scans(tmp_path: Path) -> None:
 
 
 def test_no_rule_takes_a_synthetic_image_for_a_scan() -> None:
-    kind = ("DERIVED", "SECONDARY", "OTHER", "SYNTHETIC")
+    kind = ("DERIVED", "SECONDARY", "OTHER", "SYNTHETIC", "MODEL_OUTPUT")
     rules = parse_rules(["t2=T2"])
     assert contrast_of(Facts("SYNTHETIC T2", modality="MR", image_type=kind), rules)[0] == "synthetic-T2"
     assert contrast_of(Facts(modality="MR", image_type=kind))[0] == "synthetic"
     assert contrast_of(Facts("SYNTHETIC T2", modality="MR", image_type=("ORIGINAL", *kind[1:])))[0] == "T2"
+    # A phantom, or a contrast computed from a quantitative acquisition, is no model output.
+    assert contrast_of(Facts("SYNTHETIC T2", modality="MR", image_type=kind[:4]))[0] == "T2"
 
 
 @needs_dciodvfy
