@@ -61,8 +61,9 @@ def results(report: Tree | None, calibration: Tree | None) -> dict[str, str]:
 
 
 def _translated(row: Tree) -> str:
-    """What a figure of a translation is called: mae, T2, HU."""
-    return ", ".join(filter(None, [row["name"], row["channel"], row["unit"], row.get("features", "")]))
+    """What a figure of a translation is called: mae (T2, HU)."""
+    about = ", ".join(filter(None, [row["channel"], row["unit"], row.get("features", "").split(",")[0]]))
+    return f"{row['name']} ({about})"
 
 
 def estimate(value: Tree, digits: int = 3) -> str:

@@ -82,9 +82,16 @@ def test_the_verdict_is_by_the_baseline_that_was_best_on_val() -> None:
     assert "-9.83, 95 % interval" in told["verdict"] and "n = 6 patients" in told["verdict"]
     worse = closing(_scored(ruler, own, scale), [scale], {"ruler": 4.0})
     assert worse["beats"] is False and "does not beat" in worse["verdict"]
-    close = closing(_scored([1.0, 3, 1, 3, 1, 3], [2.0] * 6, scale), [scale], {"ruler": 4.0})
-    assert close["beats"] is False
+    close = closing(_scored([1.0, 3, 1, 3, 1, 2.5], [2.0] * 6, scale), [scale], {"ruler": 4.0})
+    assert close["difference"]["value"] < 0 < close["difference"]["high"] and close["beats"] is False
     assert [one["baseline"] for one in told["comparisons"]] == ["ruler", "other"]
+
+
+def test_many_scans_of_few_patients_make_no_verdict() -> None:
+    scale = scale_of(CT, "slices", 48)
+    scored = [Scored(f"c{i}", f"p{i % 3}", {MODEL: [{"mae": 1.0}], "ruler": [{"mae": 2.0}]}) for i in range(12)]
+    told = closing(scored, [scale], {"ruler": 1.0})
+    assert told["difference"]["n"] == 3 and told["beats"] is None
 
 
 def test_no_verdict_without_patients_or_a_choice() -> None:
