@@ -45,14 +45,17 @@ def jobs() -> list[dict[str, Any]]:
     return [{"seed": seed, "patients": count, "way": way} for seed in SEEDS for count in PATIENTS for way in WAYS]
 
 
-def work(job: queue.Job, _: Path) -> dict[str, Any]:
-    """Train, and look once."""
+def work(
+    job: queue.Job, _: Path, *, tricks: Sequence[Mapping[str, Any]] | None = None, steps: int = STEPS
+) -> dict[str, Any]:
+    """Train, and look once. tricks: in place of those of the job's way."""
     torch.set_num_threads(1)
     seed = int(job["seed"])
     source = real_data()
     train, held = chest(source, "train").drawn(int(job["patients"]), seed), chest(source, "val")
     looker = Looker(1)
-    (_, method), = trained(train, [STEPS], seed, tricks=WAYS[job["way"]], options={"width": 16})  # fmt: skip
+    tricks = WAYS[job["way"]] if tricks is None else tricks
+    (_, method), = trained(train, [steps], seed, tricks=tricks, options={"width": 16})  # fmt: skip
     samples = samples_of(method)
     kid = kernel_distance(looker(samples), looker(held.image), None, held.subject, 300, 0)
     pixels = [part[:, 0].numpy() for part in (samples, train.image, held.image)]
@@ -63,18 +66,22 @@ def work(job: queue.Job, _: Path) -> dict[str, Any]:
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """A line a number of patients and way."""
+    return "\n".join(line for count in PATIENTS for line in lines_of(results, count))
+
+
+def lines_of(results: Sequence[dict[str, Any]], count: int) -> list[str]:
+    """A line a way, at that number of patients."""
     lines = []
-    for count in PATIENTS:
-        none = _mean(results, count, "none", "kid")
-        for way in WAYS:
-            rows = [r for r in results if r["patients"] == count and r["way"] == way]
-            each = "; ".join(f"{r['kid']['value']:.1f} ({r['kid']['low']:.1f} to {r['kid']['high']:.1f})" for r in rows)
-            mean = _mean(results, count, way, "kid")
-            goal = "" if way == "none" else f", {mean / none - 1:+.0%} (goal -30 %: {_met(mean <= 0.7 * none)})"
-            beside = {"flagged as copies": "copies", "held-out films": "held_out", "closeness": "closeness"}
-            told = ", ".join(f"{words} {_mean(results, count, way, name):.3f}" for words, name in beside.items())
-            lines.append(f"{count} patients, {way}: KID {mean:.1f}{goal}; seeds {each}; {told}")
-    return "\n".join(lines)
+    none = _mean(results, count, "none", "kid")
+    for way in dict.fromkeys(result["way"] for result in results):
+        rows = [r for r in results if r["patients"] == count and r["way"] == way]
+        each = "; ".join(f"{r['kid']['value']:.1f} ({r['kid']['low']:.1f} to {r['kid']['high']:.1f})" for r in rows)
+        mean = _mean(results, count, way, "kid")
+        goal = "" if way == "none" else f", {mean / none - 1:+.0%} (goal -30 %: {_met(mean <= 0.7 * none)})"
+        beside = {"flagged as copies": "copies", "held-out films": "held_out", "closeness": "closeness"}
+        told = ", ".join(f"{words} {_mean(results, count, way, name):.3f}" for words, name in beside.items())
+        lines.append(f"{count} patients, {way}: KID {mean:.1f}{goal}; seeds {each}; {told}")
+    return lines
 
 
 def _mean(results: Sequence[dict[str, Any]], count: int, way: str, figure: str) -> float:
