@@ -9,6 +9,7 @@ from typing import Any
 
 from medudl.bundle.checklists import CLAIM, TRIPOD, Item
 from medudl.bundle.facts import Facts
+from medudl.bundle.translations import SYNTHETIC
 from medudl.errors import UserError
 from medudl.run import Run
 
@@ -19,7 +20,8 @@ _SOURCES = {
 _SUMMARY = (
     ("kind", "What it is"), ("use", "Use"), ("sources", "Data"), ("partitions", "Splits"), ("model", "Model"),
     ("preprocessing", "Preprocessing"), ("training", "Training"), ("selection", "Chosen"), ("software", "Software"),
-    ("calibration", "Healthy thresholds"), ("output", "Output"), ("results", "Evaluation"), ("limits", "Limits"),
+    ("calibration", "Healthy thresholds"), ("output", "Output"),
+    ("refusal", "Refused or warned of"), ("results", "Evaluation"), ("limits", "Limits"),
 )  # fmt: skip
 
 
@@ -55,6 +57,7 @@ def card_of(facts: Facts) -> str:
         f"# Model card: {facts.config.method['name']}",
         "",
         "For research; not a medical device. Not for diagnosis.",
+        *(["", SYNTHETIC] if facts.sides else []),
         "",
         "## In short",
         "",

@@ -82,7 +82,7 @@ def _fill(folder: Path, run: Run, facts: Facts, onnx: bool, authors: str) -> Gra
     network.method.load_state_dict(facts.method.state_dict())
     torch.save({name: value.cpu() for name, value in network.state_dict().items()}, folder / WEIGHTS)
     graphs = write_graphs(network.method, folder / "models") if onnx else None
-    _json(folder / "configs" / "inference.json", inference())
+    _json(folder / "configs" / "inference.json", inference(translates=network.verb == "translate"))
     _json(folder / "configs" / "metadata.json", metadata(facts, network, authors))
     (folder / "docs" / "README.md").write_text(readme(facts, network, graphs), encoding="utf-8")
     (folder / "docs" / "model_card.md").write_text(card_of(facts), encoding="utf-8")

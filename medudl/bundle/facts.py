@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from medudl.bundle import translations
 from medudl.bundle.results import figures, results
 from medudl.config import Config, Data, Intensity
 from medudl.data.cases import Case, cases_of, is_healthy, training_cases
@@ -43,16 +44,35 @@ class Facts:
         """Whether it learnt from labels."""
         return method_class(str(self.config.method["name"])).supervised_by(self.config.data.condition)
 
+    @property
+    def paired(self) -> bool:
+        """Whether it learnt from registered pairs."""
+        return bool(type(self.method).paired)
+
+    @cached_property
+    def sides(self) -> dict[str, Any]:
+        """sides.json of a translation; empty without one."""
+        return dict(self.run.read_json(translations.FILE)) if self.config.data.target else {}
+
+    @property
+    def word(self) -> str:
+        """What a case is."""
+        return "pair of scans" if self.paired else "scan"
+
     @cached_property
     def cases(self) -> list[Case]:
         """The scans that the settings ask for, of all splits."""
         data = self.config.data
+        if data.target:
+            return translations.cases_of_both(self)
         return cases_of(self.run.cohort().select(data.where), data)[0]
 
     @cached_property
     def trained(self) -> list[Case]:
         """Those that were learnt from."""
         mine = [case for case in self.cases if case.split == "train"]
+        if self.config.data.target:
+            return mine
         return [case for case in mine if case.label] if self.supervised else training_cases(mine, self.config.data)[0]
 
     @cached_property
@@ -63,7 +83,8 @@ class Facts:
     @property
     def reference(self) -> str:
         """The method and its paper, as its docstring begins."""
-        return (type(self.method).__doc__ or "").strip().partition("\n")[0]
+        name = str(self.config.method["name"])
+        return translations.PAPERS.get(name) or (type(self.method).__doc__ or "").strip().partition("\n")[0]
 
     @property
     def modalities(self) -> list[str]:
@@ -79,7 +100,7 @@ class Facts:
     def trained_on(self) -> str:
         """How many patients and scans of which kind: 12 patients, 14 scans (MR FLAIR)."""
         kinds = " ".join(filter(None, [*self.modalities, *sorted({s.contrast for s in self.series if s.contrast})]))
-        return f"{people(self.trained)}, {count(len(self.trained), 'scan')}" + (f" ({kinds})" if kinds else "")
+        return f"{people(self.trained)}, {count(len(self.trained), self.word)}" + (f" ({kinds})" if kinds else "")
 
     @property
     def classes(self) -> list[str]:
@@ -93,11 +114,17 @@ class Facts:
 
     def channel_names(self, channels: int) -> list[str]:
         """What each input channel holds."""
+        return self._named(list(self.config.data.channels) or ["image"], channels)
+
+    def target_names(self, channels: int) -> list[str]:
+        """What each channel of a translation holds."""
+        return self._named(list(self.config.data.target), channels)
+
+    def _named(self, names: list[str], channels: int) -> list[str]:
         data = self.config.data
-        names = list(data.channels) or ["image"]
         if data.channels and data.missing == "zero":
             names += [f"has {name}" for name in data.channels]
-        if data.view == "slices_25d":
+        if data.view == "slices_25d" and len(names) != channels:  # registered pairs: the target is the middle slice
             offsets = range(-data.neighbours, data.neighbours + 1)
             names = [f"{name}, slice {offset:+d}" for offset in offsets for name in names]
         return names if len(names) == channels else [f"channel {place}" for place in range(channels)]
@@ -118,7 +145,7 @@ class Facts:
             f"resampled to {' x '.join(spacing)} mm (D, H, W)" if spacing else "voxels as scanned, not resampled",
             "cut to the foreground" if data.crop_foreground else "",
             f"cropped or padded to {' x '.join(map(str, data.size))}" if data.size else "",
-            f"intensities: {'; '.join(map(_intensity, _intensities(data)))}",
+            f"intensities: {'; '.join(_scales(data))}",
             "voxels outside the foreground set to 0" if data.outside == "zero" else "",
             f"seen as {_VIEWS[data.view]}",
         ]
@@ -128,6 +155,8 @@ class Facts:
     def told(self) -> dict[str, str]:
         """Sentences by the keys that the checklists use. A key that is absent is not known."""
         found = {**_about_data(self), **_about_model(self), **results(self.report, self._calibration)}
+        if self.config.data.target:
+            found |= translations.about_translation(self)
         return {key: text for key, text in found.items() if text}
 
     @property
@@ -142,20 +171,23 @@ def people(cases: Sequence[Case]) -> str:
 
 
 def count(number: int, word: str) -> str:
-    """A number with its word: 1 scan, 2 scans."""
-    return f"{number} {word}" + ("" if number == 1 else "s")
+    """A number with its word: 1 scan, 2 scans, 2 pairs of scans."""
+    first, *rest = word.split(" ", 1)
+    return " ".join([str(number), first + ("" if number == 1 else "s"), *rest])
 
 
 def _about_data(facts: Facts) -> dict[str, str]:
     data, cases = facts.config.data, facts.cases
     splits = {split: [case for case in cases if case.split == split] for split in SPLITS}
     healthy = [case for case in cases if is_healthy(case, data)]
-    shares = "; ".join(f"{split}: {people(part)}, {count(len(part), 'scan')}" for split, part in splits.items() if part)
+    shares = "; ".join(
+        f"{split}: {people(part)}, {count(len(part), facts.word)}" for split, part in splits.items() if part
+    )
     labels = Counter(case.label for case in cases if case.label)
     all_series = facts.run.cohort().series()
     masked = [case for case in cases if case.masked]
     return {
-        "sources": f"{people(cases)}, {count(len(cases), 'scan')}; modality {_list(facts.modalities)}, contrast"
+        "sources": f"{people(cases)}, {count(len(cases), facts.word)}; modality {_list(facts.modalities)}, contrast"
         f" {_list(sorted({s.contrast for s in facts.series if s.contrast}))}, files {_list(facts.formats)}",
         "eligibility": f"of {len(all_series)} indexed series {len(facts.series)} were of the kind asked for"
         f"{_where(data, facts.left_out)} and readable; learnt from: {_learnt(facts)}",
@@ -170,7 +202,7 @@ def _about_data(facts: Facts) -> dict[str, str]:
         "reference": _reference(labels, len(masked), len(healthy)),
         "partitions": shares,
         "disjoint": _disjoint(all_series),
-        "test_size": f"{people(splits['test'])}, {count(len(splits['test']), 'scan')}" if splits["test"] else "",
+        "test_size": f"{people(splits['test'])}, {count(len(splits['test']), facts.word)}" if splits["test"] else "",
         "flow": f"{len(all_series)} series indexed, {len(facts.series)} used in {shares or 'no split'}",
         "demography": _demography(facts.series),
         "imbalance": f"scans by label: {_counts(labels)}" if labels else "",
@@ -228,6 +260,8 @@ def _learnt(facts: Facts) -> str:
     if facts.supervised:
         return "scans that have a label"
     data = facts.config.data
+    if data.target:
+        return translations.learnt(facts)
     free = f"; of patients with a lesion, slices {data.lesion_margin} off its mask" if data.lesion_free_slices else ""
     kind = f"labelled {_list(data.healthy_labels)}" if data.healthy_labels else "without a lesion mask"
     return f"scans {kind}{free}"
@@ -290,6 +324,12 @@ def _demography(series: Sequence[Series]) -> str:
 
 def _intensities(data: Data) -> list[Intensity]:
     return [data.intensity] if isinstance(data.intensity, Intensity) else list(data.intensity.values())
+
+
+def _scales(data: Data) -> list[str]:
+    if isinstance(data.intensity, Intensity):
+        return [_intensity(data.intensity)]
+    return [f"{name}: {_intensity(one)}" for name, one in data.intensity.items()]
 
 
 def _intensity(one: Intensity) -> str:

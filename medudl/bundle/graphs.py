@@ -1,4 +1,4 @@
-"""ONNX: one graph of all that the method says of an image, and one of its decoder. Equal to torch to 1e-5."""
+"""ONNX: one graph of all that the method says of an image, one of its decoder or way back. Equal to torch to 1e-5."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPSET = 18
-MODEL, DECODER = "model.onnx", "decoder.onnx"
+MODEL, DECODER, BACK = "model.onnx", "decoder.onnx", "back.onnx"
 _TOLERANCE = 1e-5  # of the largest value of an output, at least of 1
 _BATCH = 2  # the exporter takes a batch of 1 for a constant
 _TRIED = 3  # another batch than the one exported with, so that the free axis is put to the test
@@ -63,6 +63,18 @@ class _Decoder(nn.Module):
         return image
 
 
+class _Back(nn.Module):
+    """(B, C', *S) -> (B, C, *S)."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method: Any = method
+
+    def forward(self, target: Tensor) -> Tensor:
+        image: Tensor = self.method.back(target)
+        return image
+
+
 _ALL: Mapping[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
     **OUTPUTS,
     "scores": lambda method, image: method.scores(image),
@@ -70,10 +82,10 @@ _ALL: Mapping[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
 
 
 def write_graphs(method: Method, folder: Path) -> Graphs:
-    """Write folder/model.onnx and, of a method that decodes, folder/decoder.onnx; each is compared with torch.
+    """Write folder/model.onnx, of a method that decodes decoder.onnx, of one that translates both ways back.onnx.
 
-    A verb that cannot be exported, or whose numbers differ, is left out and its reason told; where the first one can
-    not, there is no model.onnx. Raises UserError where onnx or onnxscript is not installed.
+    Each is compared with torch. A verb that cannot be exported, or whose numbers differ, is left out and its reason
+    told; where the first one can not, there is no model.onnx. Raises UserError: onnx or onnxscript is not installed.
     """
     _check_installed()
     method = method.cpu().eval()
@@ -93,6 +105,9 @@ def write_graphs(method: Method, folder: Path) -> Graphs:
         if "decode" in method.verbs() and "encode" in method.verbs():
             code = OUTPUTS["encode"](method, image)["code"]
             _attempt(made, _Decoder(method), {"code": code}, ["image"], folder / DECODER, "decode")
+        if "back" in method.verbs():
+            target = OUTPUTS["translate"](method, image)["target"]
+            _attempt(made, _Back(method), {"target": target}, ["image"], folder / BACK, "back")
     return made
 
 

@@ -22,12 +22,13 @@ OUTPUTS: Mapping[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
     "encode": lambda method, image: {"code": method.encode(image)},
     "uncertainty": lambda method, image: {"code_std": method.uncertainty(image)},
     "classify": lambda method, image: {"logits": method.classify(image)},
+    "translate": lambda method, image: {"target": method.translate(image)},
 }
-_MAIN = ("anomaly", "encode", "classify")
+_MAIN = ("anomaly", "encode", "classify", "translate")
 
 
 def main_verb(method: Method) -> str:
-    """What the method is for: its classes where it learnt from labels, else its map or its code."""
+    """What the method is for: its classes where it learnt from labels, else its map, its code or its translation."""
     wanted = ("classify", *_MAIN) if method.supervised else _MAIN
     found = next((verb for verb in wanted if verb in method.verbs()), None)
     if found is None:
@@ -36,7 +37,9 @@ def main_verb(method: Method) -> str:
 
 
 class Network(nn.Module):
-    """A run's method behind `forward(image)`: (B, C, *S) -> what its main verb gives, (B, 1, *S), (B, C, *S) or (B, Z).
+    """A run's method behind `forward(image)`: (B, C, *S) -> what its main verb gives.
+
+    That is a map (B, 1, *S), a code (B, Z), logits (B, K) or a translation (B, C', *S).
 
     Built without weights, as MONAI wants a network definition; `load` fills them in.
     """

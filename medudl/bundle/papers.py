@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from medudl.bundle import translations
 from medudl.bundle.facts import Facts
-from medudl.bundle.graphs import OPSET, Graphs
+from medudl.bundle.graphs import BACK, DECODER, MODEL, OPSET, Graphs
 from medudl.bundle.network import Network
 from medudl.version import VERSION
 
@@ -18,6 +21,9 @@ _WRITES = {
     "encode": "`embedding.csv`: the code of each scan, the mean over its slices",
     "classify": "`predictions.csv`: the probability of each class, the mean over the scan's slices",
 }
+
+
+_INPUTS = {MODEL: "image", DECODER: "code", BACK: "target"}
 
 
 def readme(facts: Facts, network: Network, graphs: Graphs | None) -> str:
@@ -38,13 +44,14 @@ def readme(facts: Facts, network: Network, graphs: Graphs | None) -> str:
         "python -m monai.bundle run --config_file configs/inference.json --dataset_dir SCANS --output_dir OUT",
         "```",
         "",
-        f"It writes {_WRITES[network.verb]}.",
+        f"It writes {translations.writes(facts) if facts.sides else _WRITES[network.verb]}.",
         "",
         f"Before the network, a scan is {facts.preprocessing}.",
         "",
+        *(translations.section(facts) if facts.sides else []),
         "## ONNX",
         "",
-        *_onnx(network, graphs),
+        *_onnx(facts, network, graphs),
         "",
         "## What is not in it",
         "",
@@ -55,17 +62,20 @@ def readme(facts: Facts, network: Network, graphs: Graphs | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _onnx(network: Network, graphs: Graphs | None) -> list[str]:
+def _onnx(facts: Facts, network: Network, graphs: Graphs | None) -> list[str]:
     if graphs is None:
         return ["None was asked for (`medudl export --no-onnx`)."]
-    shape = ", ".join(map(str, network.method.shape))
+    method: Any = network.method
+    shapes = {"code": ("Z",), "image": method.shape, "target": getattr(method, "target_shape", ())}
     lines = [
         f"`models/{name}` (opset {OPSET}): {', '.join(outputs)}."
-        f" Input {'`code`' if name == 'decoder.onnx' else f'`image`, float32 (batch, {shape})'}."
+        f" Input `{_INPUTS[name]}`, float32 (batch, {', '.join(map(str, shapes[_INPUTS[name]]))})."
         for name, outputs in graphs.files.items()
     ]
     if graphs.files:
         lines.append(f"Largest difference from torch: {graphs.worst:.1e} of the largest value (or of 1).")
         lines.append("They take images as prepared above, not files.")
+    if facts.sides:
+        lines.append("Images come out in 0 to 1; what these stand for is told above.")
     lines += [f"Left out: {verb}, because {why}" for verb, why in graphs.left_out.items()]
     return lines

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medudl.bundle import translations
 from medudl.config import validate_config
 from medudl.errors import UserError
 from medudl.run import Run
@@ -35,10 +36,12 @@ def shipped_settings(run: Run) -> dict[str, Any]:
         "format": FORMAT,
         "medudl": VERSION,
         "method": {key: value for key, value in config.method.items() if key != "init"},
+        "tricks": config.tricks,  # some change the networks
         "shape": list(run.shape),
         "data": {**data, "where": where, "cache": None},
         "detect": config.detect.model_dump(mode="json"),
         "fitted": run.read_json("fitted.json"),
+        "sides": translations.shipped_sides(run.read_json(translations.FILE)) if config.data.target else None,
         "calibration": None if healthy is None else {**healthy, "scans": []},
         "classes": list(run.meta.get("classes") or config.options.get("classes") or []),
         "temperature": chances.get("temperature", 1.0),
@@ -53,10 +56,11 @@ def left_out(run: Run) -> list[str]:
 class Shipped(Run):
     """A bundle, as tasks see a run: the same pipeline, method and thresholds. There is no cohort in it.
 
-    root: the bundle's folder. Raises UserError: no bundle of medudl, or damaged.
+    root: the bundle's folder. to: of a translation, which side is to be made; None: the target as trained. Raises
+    UserError: no bundle of medudl, or damaged.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, to: str | None = None) -> None:
         path = Path(root)
         try:
             tree = json.loads((path / FILE).read_text(encoding="utf-8"))
@@ -67,10 +71,11 @@ class Shipped(Run):
             ) from None
         if not isinstance(tree, dict) or tree.get("format") != FORMAT:
             raise UserError(f"{path}: of another bundle format; this medudl ({VERSION}) reads format {FORMAT}")
-        sections = {name: tree[name] for name in ("method", "data", "detect")}
+        sections = {name: tree[name] for name in ("method", "data", "detect")} | {"tricks": tree.get("tricks", [])}
         meta = {"method": tree["method"]["name"], "shape": tree["shape"]}
         super().__init__(path, validate_config(sections, where=str(path / FILE)), meta)
-        self._fitted, self._calibration = tree["fitted"], tree["calibration"]
+        self._fitted, self._calibration, self._sides = tree["fitted"], tree["calibration"], tree.get("sides")
+        self.to = to
         self.classes: list[str] = tree["classes"]
         self.temperature: float = tree["temperature"]
         self._loaded: Method | None = None
@@ -78,8 +83,9 @@ class Shipped(Run):
     def untrained(self) -> Method:
         """The method, its weights not loaded yet."""
         from medudl.methods import build
+        from medudl.tricks import build_tricks
 
-        return build(str(self.config.method["name"]), self.shape, self.config.options)
+        return build(str(self.config.method["name"]), self.shape, self.config.options, build_tricks(self.config.tricks))
 
     def method(self, device: str = "cpu") -> Method:
         """The method with the bundle's weights, in eval mode; the one given to `keep`, on its own device, if any."""
@@ -96,6 +102,22 @@ class Shipped(Run):
         from medudl.data.pairs import pipeline_of
 
         return pipeline_of(self.config.data, self._fitted if fitted is None else fitted, side)
+
+    @property
+    def side(self) -> Side | None:
+        """Which side the scans are of; None where it translates nothing. Raises UserError: it cannot make `to`."""
+        if self._sides is None:
+            return None
+        from medudl.methods import method_class
+        from medudl.tasks.translator import source_side
+
+        return source_side(self, self.to, hasattr(method_class(str(self.config.method["name"])), "back"))
+
+    def read_json(self, name: str) -> Any:
+        """What a translation asks of the run's files: sides.json. Raises UserError: a bundle holds no other."""
+        if name == translations.FILE and self._sides is not None:
+            return self._sides
+        return super().read_json(name)
 
     def cohort(self) -> Cohort:
         """Raises UserError always: patients stay with the run."""

@@ -1,7 +1,7 @@
 """What MONAI runs: scans of a folder -> prepared arrays -> the method's answer -> files on each scan's own grid.
 
-Each class stands for one entry of configs/inference.json. The work itself is that of `medudl detect`, `embed` and
-`classify`, so that a bundle gives the same voxels and numbers.
+Each class stands for one entry of configs/inference.json. The work itself is that of `medudl detect`, `translate`,
+`embed` and `classify`, so that a bundle gives the same voxels and numbers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from medudl.data.cases import Case, cases_of
 from medudl.data.cohort import Cohort
 from medudl.data.inputs import open_input
 from medudl.data.pipeline import Prepared
+from medudl.data.sides import side_cases, side_data
 from medudl.errors import UserError
 from medudl.metrics.classification import scan_log_probability
 from medudl.tasks.codes import coded
@@ -31,6 +32,10 @@ from medudl.tasks.logits import item_logits
 from medudl.tasks.maps import RawMap, raw_map
 from medudl.tasks.outputs import Folder, WriteError, stems, without_paths
 from medudl.tasks.products import Products
+from medudl.tasks.translate import COLUMNS as TRANSLATED
+from medudl.tasks.translate import Volumes
+from medudl.tasks.translate import row_of as translated_row
+from medudl.tasks.translator import Translated, TranslationRun
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,11 @@ def scans(shipped: Shipped, dataset_dir: str) -> list[dict[str, Item]]:
 
     Raises UserError: nothing there, or nothing of the kind that the model was trained on.
     """
-    cohort = open_input(dataset_dir)
-    cases, notes = cases_of(cohort, shipped.config.data)
+    cohort, data, side = open_input(dataset_dir), shipped.config.data, shipped.side
+    cases, notes = cases_of(cohort, data) if side is None else side_cases(cohort.select(data.where), data, side)
     if not cases:
         why = f" ({notes[0]})" if notes else ""
-        data = shipped.config.data
+        data = data if side is None else side_data(data, side)
         raise UserError(
             f"{dataset_dir}: holds no scan that this model looks at{why}; it takes"
             f" {', '.join(data.channels) or data.where or 'any series'}"
@@ -69,7 +74,7 @@ class Prepare(Transform):  # type: ignore[misc]
     """Preprocessing: reads a scan and brings it to the network's grid and scale, by the run's own pipeline."""
 
     def __init__(self, shipped: Shipped) -> None:
-        self.pipeline = shipped.pipeline()
+        self.pipeline = shipped.pipeline(shipped.side)
 
     def __call__(self, data: Mapping[str, Item]) -> dict[str, Item]:
         """{image: Item} with `prepared` filled, or `problem` where the scan cannot be read."""
@@ -87,24 +92,28 @@ class Inferer:
     def __init__(self, shipped: Shipped) -> None:
         self.shipped = shipped
 
-    def __call__(self, inputs: Prepared, network: Network) -> RawMap | NDArray[np.float64]:
-        """A prepared scan -> its map; of methods without one (K,): class probabilities or code, the mean over items."""
+    def __call__(self, inputs: Item, network: Network) -> RawMap | Translated | NDArray[np.float64]:
+        """A prepared scan -> its map or translation; else (K,): class probabilities or code, the mean over items."""
+        assert inputs.prepared is not None
         if network.verb == "anomaly":
-            return raw_map(network.method, inputs.image, self.shipped.config.data, expected=True)
-        return numbers(network, inputs, self.shipped)
+            return raw_map(network.method, inputs.prepared.image, self.shipped.config.data, expected=True)
+        if network.verb == "translate":
+            return translator(self.shipped, network).translated_from(inputs.case, inputs.prepared)
+        return numbers(network, inputs.prepared, self.shipped)
 
 
 class Write:
-    """Postprocessing: filter, score, bring back to the scan's own grid, write; as `medudl detect` does."""
+    """Postprocessing: filter, score, bring back to the scan's own grid, write: as `detect`, `translate` ... do."""
 
     def __init__(self, shipped: Shipped, network: Network, output_dir: str) -> None:
         self.folder = Folder.create(output_dir, "medudl bundle")
         self.healthy = shipped.healthy or {"scan": None, "voxel": None}
         shipped.keep(network.method)
         self.detector = Detector(shipped, "cpu") if network.verb == "anomaly" else None
+        self.translator = translator(shipped, network) if network.verb == "translate" else None
         self.classes = shipped.classes if network.verb == "classify" else []
 
-    def __call__(self, item: Item, made: RawMap | NDArray[np.float64]) -> dict[str, Any]:
+    def __call__(self, item: Item, made: RawMap | Translated | NDArray[np.float64]) -> dict[str, Any]:
         """Write one scan's files; returns its row of the table."""
         assert item.prepared is not None
         if isinstance(made, RawMap):
@@ -113,16 +122,29 @@ class Write:
             products = Products(self.detector, self.healthy, item.cohort, self.folder, dicom=False)
             put = products.put(scan, item.stem, item.number)
             return row_of(item.case, **put, **flag(put["score"], self.healthy))
+        if isinstance(made, Translated):
+            assert self.translator is not None
+            volumes = Volumes(self.translator, item.cohort, self.folder, dicom=False, burn_in=False)
+            return translated_row(item.case, **volumes.put(made, item.stem, item.number))
         if self.classes:
             chances = {f"probability {name}": chance for name, chance in zip(self.classes, made, strict=True)}
             return {**_who(item), "predicted": self.classes[int(made.argmax())], **chances, "problem": ""}
         return {**_who(item), **{f"z{place}": number for place, number in enumerate(made)}, "problem": ""}
 
     def table(self, rows: Sequence[dict[str, Any]]) -> None:
-        """scores.csv of maps; predictions.csv of classes; embedding.csv of codes."""
-        name = "scores.csv" if self.detector else "predictions.csv" if self.classes else "embedding.csv"
-        table = pd.DataFrame(rows, columns=list(COLUMNS)) if self.detector else pd.DataFrame(rows)
+        """scores.csv of maps; translations.csv; predictions.csv of classes; embedding.csv of codes."""
+        name, columns = self._kind
+        table = pd.DataFrame(rows, columns=None if columns is None else list(columns))
         self.folder.text(name, table.to_csv(index=False, lineterminator="\n"))
+
+    @property
+    def _kind(self) -> tuple[str, Sequence[str] | None]:
+        """The table's name, and its columns where they are always the same."""
+        if self.detector is not None:
+            return "scores.csv", COLUMNS
+        if self.translator is not None:
+            return "translations.csv", TRANSLATED
+        return ("predictions.csv" if self.classes else "embedding.csv"), None
 
 
 class Evaluator:
@@ -153,12 +175,18 @@ class Evaluator:
         problem = item.problem
         if item.prepared is not None:
             try:
-                return self.postprocessing(item, self.inferer(item.prepared, self.network))
+                return self.postprocessing(item, self.inferer(item, self.network))
             except WriteError:
                 raise
             except UserError as error:
                 problem = without_paths(str(error), item.cohort, item.case.present)
         return {**_who(item), "problem": problem}
+
+
+def translator(shipped: Shipped, network: Network) -> TranslationRun:
+    """The bundle's translation by this very network. Raises UserError: it cannot make what `to` asks for."""
+    shipped.keep(network.method)
+    return TranslationRun(shipped, shipped.to, (), "cpu")  # where the method lies, it stays
 
 
 def numbers(network: Network, prepared: Prepared, shipped: Shipped) -> NDArray[np.float64]:
