@@ -26,8 +26,11 @@ def prepared(name: str, level: float, depth: int, channels: int = 1) -> Prepared
     return Prepared(name, image, np.ones((1, depth, 4, 4), bool), None, {})
 
 
-def loader(name: str, depth: int, seed: int, *, shuffle: bool = True, batch: int = 2) -> Loader:
-    return Loader([prepared(name, 0.0, depth)], Data(), batch_size=batch, seed=seed, shuffle=shuffle)
+def loader(
+    name: str, depth: int, seed: int, *, shuffle: bool = True, batch: int = 2, rank: int = 0, world: int = 1
+) -> Loader:
+    scans = [prepared(name, 0.0, depth)]
+    return Loader(scans, Data(), batch_size=batch, seed=seed, shuffle=shuffle, rank=rank, world=world)
 
 
 def test_the_shorter_side_begins_again_in_another_order() -> None:
@@ -63,6 +66,35 @@ def test_validation_goes_in_order_and_cuts_the_larger_half() -> None:
     both = UnpairedLoader(loader("a", 5, 0, shuffle=False), loader("b", 4, 0, shuffle=False))
     assert [len(batch["image"]) for batch in both.epoch(0)] == [2, 2, 1]
     assert all(batch["image"].shape == batch["target"].shape for batch in both.epoch(0))
+
+
+def on_ranks(sizes: tuple[int, int], batch: int, world: int, *, shuffle: bool = True) -> list[UnpairedLoader]:
+    """One of each rank."""
+    return [
+        UnpairedLoader(*(loader(name, depth, seed, shuffle=shuffle, batch=batch, rank=rank, world=world)
+                         for name, depth, seed in zip("ab", sizes, (0, 1), strict=True)))
+        for rank in range(world)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", [(12, 12), (16, 9), (5, 21)])
+def test_two_ranks_see_between_them_what_one_would_see(sizes: tuple[int, int]) -> None:
+    """Step by step: two batches of two meet the very images, and pairs, of one batch of four."""
+    (alone,), ranks = on_ranks(sizes, 4, 1), on_ranks(sizes, 2, 2)
+    assert len(alone) == len(ranks[0]) == len(ranks[1]) > 1
+    for epoch in range(3):
+        steps = [[batch["id"] for batch in one.epoch(epoch)] for one in (alone, *ranks)]
+        for whole, first, second in zip(*steps, strict=True):
+            assert sorted(whole) == sorted(first + second) and not set(first) & set(second)
+        middle = [[batch["id"] for batch in one.epoch(epoch, 1)] for one in ranks]
+        assert middle == [steps[1][1:], steps[2][1:]], "a resume in the middle"
+
+
+def test_two_ranks_validate_every_item_of_the_longer_side() -> None:
+    ranks = on_ranks((5, 4), 2, 2, shuffle=False)
+    names = [name.split(" + ") for one in ranks for batch in one.epoch(0) for name in batch["id"]]
+    assert {source for source, _ in names} == {f"a/{i}" for i in range(5)}
+    assert {target for _, target in names} == {f"b/{i}" for i in range(4)}
 
 
 @pytest.mark.parametrize("view", ["slices", "slices_25d"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -24,12 +25,16 @@ from medudl.training.trainer import Trainer
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 TABLE.update(TOYS)
+POOL = 6  # smaller than what two steps make, so that images are exchanged
+TRICKS: dict[str, list[dict[str, Any]]] = {
+    name: [{"name": "image_replay", "size": POOL}] for name in ("pix2pix", "cyclegan")
+}
 FABRIC = launch(config("autoencoder").train)
 RANK = FABRIC.global_rank
 
 
 def run_at(path: Path, name: str, precision: str = "fp32") -> Run:
-    settings = config(name, {"precision": precision})
+    settings = config(name, {"precision": precision}, TRICKS.get(name))
     if RANK == 0:
         new_run(path, settings)
     FABRIC.barrier()
@@ -79,6 +84,8 @@ def check_training(folder: Path, name: str, precision: str) -> None:
     everyone = gather(FABRIC, ({k: p.detach().clone() for k, p in parameters.items()}, torch.get_rng_state()))
     assert equal(everyone[0][0], everyone[1][0]), f"{name}: weights differ between the ranks"
     assert not equal(everyone[0][1], everyone[1][1]), f"{name}: the ranks draw the same random numbers"
+    if name in TRICKS:
+        check_pools(whole)
     run = run_at(folder / f"{name}-{precision}-parts", name, precision)
     part = at_work(run)
     try:
@@ -94,6 +101,15 @@ def check_training(folder: Path, name: str, precision: str) -> None:
     part.restore(state)
     go(part)
     assert equal(weights(part), weights(whole)), f"{name}: the resumed run differs on rank {RANK}"
+
+
+def check_pools(trained: Trainer) -> None:
+    """Each rank keeps what it made itself: full pools that are not the other's."""
+    pools = gather(FABRIC, trained.tricks[0].state())
+    assert pools[0].keys() == pools[1].keys() == {name for name in trained.players if name.startswith("discriminator")}
+    for name in pools[0]:
+        assert pools[0][name]["count"] == pools[1][name]["count"] == POOL
+        assert not equal(pools[0][name]["kept"], pools[1][name]["kept"])
 
 
 def check_nan(folder: Path) -> None:
