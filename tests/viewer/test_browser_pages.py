@@ -31,6 +31,17 @@ data:
   cache_workers: 1
 train: {batch_size: 8, validate_every: 10, sample_every: 10, optimiser: {lr: 2.0e-3}}
 """
+TRANSLATES = """
+method: {name: pix2pix, width: 24, depth: 5, discriminator_width: 16}
+data:
+  channels: [T1]
+  target: [FLAIR]
+  size: [128, 128]
+  foreground: body
+  intensity: {kind: percentile, low: 0, high: 99.5}
+  cache_workers: 1
+train: {batch_size: 4, validate_every: 20, sample_every: 40, device: cpu, optimiser: {lr: 1.0e-3, betas: [0.5, 0.999]}}
+"""
 # A picture for the docs shows a model that has learnt something; the test needs a run, however poor.
 STEPS = 240 if "MEDUDL_SCREENSHOTS" in os.environ else 20
 WHOLE = "() => window.medudlViewer?.[0]?.volumes.every((v) => v.complete) && window.medudlViewer[0].volumes.length"
@@ -105,6 +116,21 @@ def test_anomalies(page: Page, view: Callable[..., str], finished: Path, picture
     page.get_by_text("false alarms per healthy scan").first.wait_for()
     page.get_by_text("unusual areas").first.wait_for()
     picture("anomalies")
+
+
+def test_translations(page: Page, view: Callable[..., str], finished: Path, picture: Callable[[str], None]) -> None:
+    (finished / "pix2pix.yaml").write_text(TRANSLATES)
+    cohort, run = finished / "cohort.csv", finished / "flair-from-t1"
+    api.train(finished / "pix2pix.yaml", cohort, run, overrides=[f"train.steps={STEPS}"], progress=False)
+    api.translate(run, cohort, finished / "synthetic-flair", split="test", device="cpu", progress=False)
+    page.goto(view(finished))
+    page.get_by_role("link", name="CT ↔ MR").click()
+    page.get_by_role("button", name="Open the first").click()
+    page.wait_for_function(WHOLE)
+    page.wait_for_function("() => window.medudlViewer[0].keys.find('u').help.includes('uncertainty')")
+    page.keyboard.press("u")
+    page.get_by_text("where it is low it can still be wrong").wait_for()
+    picture("translations")
 
 
 def test_explore(page: Page, view: Callable[..., str], finished: Path, picture: Callable[[str], None]) -> None:

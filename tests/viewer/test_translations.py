@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,7 @@ def test_the_store_makes_it_once_from_both_files(folder: Path) -> None:
         wanted[:, :2] = 0
         assert voxels == pytest.approx(wanted, abs=1e-3)
         assert house.store.open(source) is held and house.store.decodings == 1
+        assert house.store.open(replace(source, unit="arbitrary")).key != held.key, "on another scale: another one"
         save(folder / "scans" / "s00_CT.nii.gz", ct() - 30)
         assert house.store.open(source).key != held.key, "another real CT is another difference"
     finally:
