@@ -80,7 +80,9 @@ class Scans:
         affine = np.asarray(prepared.geometry["affine"], np.float64)
         depth, height, width = (float(mm) for mm in np.linalg.norm(affine[:3, :3], axis=0))
         source, inside = np.asarray(prepared.image[:split]), np.asarray(prepared.foreground[0])
-        alone = replace(prepared, image=source)
+        # A prepared scan of the source alone, as a translator expects it.
+        cut = {name: prepared.geometry[name][:split] for name in ("channels", "intensity", "units")}
+        alone = replace(prepared, image=source, geometry={**prepared.geometry, **cut})
         if self.side is not None:
             return Scan(case, alone, source, inside, (depth, height, width))
         target = np.asarray(prepared.image[split:])
