@@ -122,7 +122,7 @@ def _viewer(reading: Reading, made: Made, volumes: Volumes) -> None:
     viewer(series, overlays=overlays_of(volumes, scan), key=VIEWER, layout="side" if len(series) > 1 else "planes",
            height="calc(100vh - 158px)", pairs=pairs_of(volumes), on_change=lambda: _stepped(reading), extra={
                "translation": {
-                   "scan": scan.id, "warnings": warnings_of(scan),
+                   "scan": f"{scan.id}-{made.name}", "warnings": warnings_of(scan),
                    "before": reading.before, "after": reading.after,
                    "meaning": meaning_of(made), "synthetic": series.index(volumes.made),
                    "real": comparison_of(scan, made, volumes.real is not None, placed), "hu": made.unit == "HU",

@@ -259,7 +259,12 @@ def test_the_page_lists_and_opens(folder: Path, visited: list[dict]) -> None:
 
 def test_a_scan_that_failed_and_one_that_is_gone_are_told(folder: Path, visited: list[dict]) -> None:
     failed = rows(folder)[2]
-    assert "could not be translated" in words(draw(scan=failed.id)) and visited == []
+    app = draw(scan=failed.id)
+    assert "could not be translated" in words(app) and visited == []
+    before, after = (button for button in app.button if button.key in ("translations-left", "translations-right"))
+    assert after.disabled and not before.disabled
+    before.click().run()
+    assert visited[-1]["extra"]["translation"]["before"] and not visited[-1]["extra"]["translation"]["after"]
     assert "not in this folder any more" in words(draw(scan="0" * 24))
 
 

@@ -85,7 +85,8 @@ def _word(option: TranslationFolder | RunFolder) -> str:
 def _read(folder: TranslationFolder, scans: list[Translation], scan: Translation, shelf: Shelf) -> None:
     from apps.viewer.translations_open import Reading, show
 
-    here = scans.index(scan)
+    able = [one for one in scans if one.made or one is scan]  # the keys live in the pictures: none leads out of them
+    here = able.index(scan)
     widths = [1.5, 4.4, 0.5, 0.5, 2 if len(scan.made) > 1 else 0.1]
     back, which, left, right, contrast = st.columns(widths, vertical_alignment="center", gap="small")
     with back:
@@ -98,14 +99,14 @@ def _read(folder: TranslationFolder, scans: list[Translation], scan: Translation
         made = _contrast(scan)
 
     def step(by: int) -> None:
-        _go(folder, scans[min(max(here + by, 0), len(scans) - 1)])
+        _go(folder, able[min(max(here + by, 0), len(able) - 1)])
 
     for cell, by, icon, help in ((left, -1, "left", "Scan before (P)"), (right, 1, "right", "Next scan (N)")):
         with cell:
-            off = not 0 <= here + by < len(scans)
+            off = not 0 <= here + by < len(able)
             st.button(f":material/chevron_{icon}:", help=help, disabled=off, key=f"translations-{icon}", on_click=step,
                       args=(by,))  # fmt: skip
-    show(Reading(shelf, scan, made, here > 0, here < len(scans) - 1, step))
+    show(Reading(shelf, scan, made, here > 0, here < len(able) - 1, step))
 
 
 def _switch(folder: TranslationFolder, scans: list[Translation], scan: Translation, shelf: Shelf) -> None:
@@ -122,7 +123,9 @@ def _switch(folder: TranslationFolder, scans: list[Translation], scan: Translati
 
 def _line(scan: Translation, shelf: Shelf) -> str:
     study = f" · {scan.study}" if scan.study else ""
-    sure = f" · ± {scan.uncertainty:.3g}" if scan.uncertainty is not None else " · not translated"
+    if not scan.made:
+        return f"{shelf.subject(scan)}{study} · {shelf.title(scan)} · not translated"
+    sure = f" · ± {scan.uncertainty:.3g}" if scan.uncertainty is not None else ""
     return f"{'▲ ' if scan.warnings else ''}{shelf.subject(scan)}{study} · {scan.to} from {shelf.title(scan)}{sure}"
 
 
