@@ -21,9 +21,10 @@ from tiny_pairs import pair_cohort
 
 from medudl.bundle.card import model_card
 from medudl.bundle.export import export
+from medudl.bundle.facts import Facts
 from medudl.bundle.graphs import BACK, MODEL, write_graphs
 from medudl.bundle.shipped import Shipped
-from medudl.bundle.translations import PAPERS, SYNTHETIC
+from medudl.bundle.translations import PAPERS, SYNTHETIC, modality, shipped_sides, units, ways
 from medudl.config import validate_config
 from medudl.errors import UserError
 from medudl.methods import build
@@ -194,8 +195,6 @@ def test_nothing_of_a_patient_is_in_it(bundle: Path) -> None:
 
 
 def test_what_a_later_medudl_notes_of_a_side_is_not_shipped(bundle: Path, tmp_path: Path) -> None:
-    from medudl.bundle.translations import shipped_sides
-
     sides = Run.open(bundle.parent / "run").read_json("sides.json")
     assert shipped_sides({**sides, "source": {**sides["source"], "scans": ["sub-s0"]}}) == sides
 
@@ -203,7 +202,7 @@ def test_what_a_later_medudl_notes_of_a_side_is_not_shipped(bundle: Path, tmp_pa
 def test_card_and_readme_say_that_it_is_synthetic(bundle: Path) -> None:
     run = Run.open(bundle.parent / "run")
     card, readme = (bundle / "docs" / "model_card.md").read_text(), (bundle / "docs" / "README.md").read_text()
-    assert card == model_card(run)
+    assert card == model_card(run) and SYNTHETIC in card.partition("## In short")[0]
     channel = run.read_json("sides.json")["target"]["channels"][0]
     for text in (card, readme):
         assert "not for diagnosis" in text and SYNTHETIC in text
@@ -215,6 +214,17 @@ def test_card_and_readme_say_that_it_is_synthetic(bundle: Path) -> None:
     both = "back" in run.method().verbs()
     assert ("T2 to T1" in card) is ("--to T1" in readme) is ("_cycle-back" in readme) is both
     assert ("pairs of scans" in card) is not both
+
+
+def test_a_unit_is_told_as_what_it_is(bundle: Path) -> None:
+    run = Run.open(bundle.parent / "run")
+    facts = Facts(run, run.method())
+    target = {**facts.sides["target"], "name": "CT", "modality": "CT"}
+    target["channels"] = [{"name": "CT", "unit": "HU", "low": -1000.0, "high": 2000.0}]
+    facts.sides = {**facts.sides, "target": target}
+    assert units(facts)[0] == "CT comes in HU (the network's 0 to 1 stand for -1000 to 2000)"
+    assert modality(facts, "target") == "CT" and modality(facts, "source") == "MR"
+    assert ways(facts).startswith("T1 to CT")
 
 
 def test_onnx_says_both_ways_what_torch_says_of_any_batch(tmp_path: Path) -> None:
