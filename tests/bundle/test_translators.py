@@ -23,11 +23,14 @@ from medudl.bundle.card import model_card
 from medudl.bundle.export import export
 from medudl.bundle.facts import Facts
 from medudl.bundle.graphs import BACK, MODEL, write_graphs
+from medudl.bundle.results import figures
 from medudl.bundle.shipped import Shipped
 from medudl.bundle.translations import PAPERS, SYNTHETIC, modality, shipped_sides, units, ways
 from medudl.config import validate_config
 from medudl.errors import UserError
 from medudl.methods import build
+from medudl.report import translation_baselines
+from medudl.report.translation import evaluate_translation
 from medudl.run import Run
 from medudl.tasks.translate import translate
 from medudl.training.train import fit
@@ -214,6 +217,18 @@ def test_card_and_readme_say_that_it_is_synthetic(bundle: Path) -> None:
     both = "back" in run.method().verbs()
     assert ("T2 to T1" in card) is ("--to T1" in readme) is ("_cycle-back" in readme) is both
     assert ("pairs of scans" in card) is not both
+
+
+def test_figures_are_those_of_the_report(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translation_baselines, "TREES", 4)
+    monkeypatch.setattr(translation_baselines, "CONTEXT", 1000)
+    run = bundle.parent / "run"
+    tree = evaluate_translation(run, out=tmp_path / "report", features="pixels", device="cpu", progress=False)
+    where = export(run, tmp_path / "bundle", onnx=False, report=tmp_path / "report").path
+    told = json.loads((where / "configs" / "metadata.json").read_text())["eval_metrics"]
+    mae = next(row["value"] for row in tree["figures"] if row["name"] == "mae")
+    assert told == figures(tree) and mae in told.values()
+    assert tree["verdict"] in (where / "docs" / "model_card.md").read_text()
 
 
 def test_a_unit_is_told_as_what_it_is(bundle: Path) -> None:
