@@ -62,7 +62,8 @@ def test_ct_and_mr_from_png_with_empty_slices_among_them(real_data: Path, tmp_pa
     assert rows["subject"].str.startswith("empty").sum() == 20
     options = settings(
         "method.width=8", "method.blocks=2", "method.discriminator_width=16", "data.foreground=none",
-        "data.min_foreground=0", "data.repair=true", "data.size=[64, 64]", "data.spacing=[null, 4, 4]", "train.steps=1000",
+        "data.min_foreground=0", "data.repair=true", "data.size=[64, 64]", "data.spacing=[null, 4, 4]",
+        "train.steps=1000",
         "data.intensity={kind: window, low: 0, high: 255}", "train.batch_size=1", "train.validate_batches=2",
         "train.optimiser.lr=2e-4", "train.optimiser.betas=[0.5, 0.999]", "train.optimiser.schedule=linear",
     )  # fmt: skip
