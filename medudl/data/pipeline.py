@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
     from medudl.data.volume import Volume
 
-VERSION = 2  # of what `prepare` computes; raised whenever its result changes, so that no old cache entry is served
+VERSION = 3  # of what `prepare` computes; raised whenever its result changes, so that no old cache entry is served
 # The settings that `prepare` depends on. `view` and `size` decide the crop; the others are the loader's business.
 _PREPARED_BY = ("channels", "grid", "missing", "register_to_grid", "repair", "plane", "view", "spacing", "size",
                 "crop_foreground", "foreground", "foreground_file", "outside", "n4", "intensity")  # fmt: skip

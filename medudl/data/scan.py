@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from medudl.data.cohort import Cohort, Series
 
 Mask = NDArray[np.bool_]
+_AIR = -200.0  # HU; below it there is air, or lung
 LEAST_OVERLAP = 0.5  # share of the grid's foreground that every channel has to cover
 
 
@@ -43,8 +44,15 @@ class Scan:
 
 
 def read_series(cohort: Cohort, series: Series, repair: bool = False) -> Volume:
-    """One series of the cohort. Raises UserError that names its path."""
-    return read_volume(cohort.files_of(series), series.format, fragment=series.fragment, repair=repair)
+    """One series of the cohort. Raises UserError that names its path.
+
+    A CT that was converted (NIfTI and the like have no unit) is in HU where it goes below -200: so does air in HU, and
+    nothing in a picture or in a CT that was shifted to begin at 0.
+    """
+    volume = read_volume(cohort.files_of(series), series.format, fragment=series.fragment, repair=repair)
+    if series.modality == "CT" and volume.unit != "HU" and float(volume.voxels.min()) < _AIR:
+        return replace(volume, unit="HU")
+    return volume
 
 
 def read_scan(cohort: Cohort, case: Case, data: Data) -> Scan:

@@ -15,7 +15,7 @@ class Volume:
     voxels: (X, Y, Z) float32, rescaled (HU for CT), in the file's own order as nibabel would give it. A 2-D image is
     (W, H, 1): X runs along a row from left to right, Y down the rows.
     affine: (4, 4) float64, voxel index (i, j, k) -> patient mm in RAS.
-    unit: "HU" for CT, "arbitrary" else. MR is never called HU.
+    unit: "HU" for CT (where the file names no unit, see `data.scan.read_series`), else "arbitrary". MR never has HU.
     repaired: what was resampled on request ("resampled to 2.5 mm from uneven slices"), empty if nothing was.
     """
 
