@@ -14,8 +14,9 @@ from medudl.data.scan import read_series
 
 
 @pytest.mark.parametrize(
-    ("modality", "low", "unit"), [("CT", -1000, "HU"), ("CT", 0, "arbitrary"), ("CT", -200, "arbitrary"), ("MR", -1000, "arbitrary")]
-)  # fmt: skip
+    ("modality", "low", "unit"),
+    [("CT", -1000, "HU"), ("CT", 0, "arbitrary"), ("CT", -200, "arbitrary"), ("MR", -1000, "arbitrary")],
+)
 def test_a_converted_ct_is_in_hounsfield_units(modality: str, low: float, unit: str, tmp_path: Path) -> None:
     voxels = np.linspace(low, low + 2000, 60, dtype=np.float32).reshape(5, 4, 3)
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii.gz")
