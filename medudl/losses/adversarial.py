@@ -124,7 +124,7 @@ def _check_targets(kind: Loss, real: float, fake: float) -> None:
 
 
 def _precise(logits: Tensor) -> Tensor:
-    if logits.ndim == 2:
+    if logits.ndim == 2 and logits.shape[1] != 1:
         raise ValueError(f"logits are (B,) or (B, scales, *s), not {tuple(logits.shape)}")
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 

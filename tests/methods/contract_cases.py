@@ -104,7 +104,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         ("cyclegan", {"width": 4, "blocks": 1, "discriminator_width": 4, "receptive_field": 1, **more})
         for more in [
             {},
-            {"network": "unet", "depth": 2, "structure": "mutual_information", "structure_weight": 0.1},
+            {"network": "unet", "depth": 2},
         ]
     ),
     ("toy_wasserstein", {}),
