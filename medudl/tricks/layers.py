@@ -22,13 +22,18 @@ def chosen(players: Mapping[str, nn.Module], names: Sequence[str], trick: str) -
     """
     found: dict[str, nn.Module] = {}
     for name in names:
-        meant = {player: network for player, network in players.items() if f"{player}_".startswith(f"{name}_")}
+        meant = {player: network for player, network in players.items() if is_meant(player, name)}
         if not meant:
             raise UserError(
                 f"tricks: {trick} changes player {name}, which this method lacks; {nearest(name, list(players))}"
             )
         found |= meant
     return found
+
+
+def is_meant(player: str, name: str) -> bool:
+    """Whether an option's name stands for this player: its own, or that of its kind."""
+    return f"{player}_".startswith(f"{name}_")
 
 
 def replace_batch_norm(

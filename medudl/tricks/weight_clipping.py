@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from medudl.tricks.layers import chosen
+from medudl.tricks.layers import chosen, is_meant
 from medudl.tricks.trick import Trick
 
 
@@ -27,15 +27,14 @@ class WeightClipping(Trick):
     def __init__(self, *, player: str = "discriminator", limit: Annotated[float, Field(gt=0)] = 0.01) -> None:
         self.player = player
         self.limit = limit
-        self._clipped: set[str] = set()
 
     def setup(self, players: Mapping[str, nn.Module]) -> None:
         """UserError: this method has no such player."""
-        self._clipped = set(chosen(players, [self.player], "weight_clipping"))
+        chosen(players, [self.player], "weight_clipping")
 
     @torch.no_grad()
     def after_update(self, player: str, module: nn.Module) -> None:
         """Clip in place, so that compiled graphs and averages see the same tensors."""
-        if player in self._clipped:
+        if is_meant(player, self.player):
             for weight in module.parameters():
                 weight.clamp_(-self.limit, self.limit)
