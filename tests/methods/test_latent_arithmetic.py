@@ -46,15 +46,15 @@ def test_attributes_follow_the_arithmetic() -> None:
     """Discs left or right, high or low; each goal from the three other corners, 3 codes a concept. More than 80 % right
     in either attribute, at each seed."""
     found, both = [], []
-    for seed in (10, 11, 12):
+    for seed in (20, 21, 22):
         train: Batch = {"image": places(2000, seed + 100), "label": torch.zeros(2000)}
         val: Batch = {"image": places(256, seed + 200)}
-        method = played("gan", {"latent": 16, "width": 8}, train, val, steps=3000, seed=seed, lr=5e-4)
+        method = played("gan", {"latent": 16, "width": 8}, train, val, steps=6000, seed=seed, lr=5e-4)
         hits = _hits(method, 400)
         found.append([float(share) for share in hits.float().mean(0)])
         both.append(float(hits.all(1).float().mean()))
     print(f"\nattributes as asked, horizontal and vertical: {[[f'{s:.3f}' for s in pair] for pair in found]}, both at"
-          f" once {[f'{share:.3f}' for share in both]} (chance 1/4); n = 400 codes each, seeds 10 to 12")  # fmt: skip
+          f" once {[f'{share:.3f}' for share in both]} (chance 1/4); n = 400 codes each, seeds 20 to 22")  # fmt: skip
     assert min(min(pair) for pair in found) > 0.8
 
 
