@@ -24,7 +24,7 @@ STEP_MM = 3.0  # how far a pair is moved to see whether it matches better there
 TURN_DEGREES = 4.0
 GAIN = 1.05  # a better match by less than this factor is noise of the histogram, or of interpolation
 _BINS = 32
-_SLICES = 8  # of the first axis, evenly, are looked at
+_SLICES = 16  # of the first axis, the middle ones, are looked at
 _FINE_MM = 1.0  # finer voxels are taken every other one
 
 
@@ -138,7 +138,7 @@ def _moves(target: Array, spacing: tuple[float, float, float]) -> list[tuple[str
 def _thinned(
     source: Array, target: Array, inside: NDArray[np.bool_], spacing: tuple[float, float, float]
 ) -> tuple[Array, Array, NDArray[np.bool_], tuple[float, float, float]]:
-    """Some slices, and every other voxel of fine ones: a second for any scan."""
+    """The middle slices, and every other voxel of fine ones: a second or two for any scan."""
     depth = source.shape[0]
     # A run of slices that lie beside each other, so that moving along the first axis means what it says.
     first = max(0, (depth - _SLICES) // 2)
