@@ -26,7 +26,7 @@ FINDINGS = "() => window.medudlViewer.at(-1).data.extra.findings"
 COLOURED = """() => { const { data } = window.medudlViewer.at(-1).frame("axial"); let n = 0;
   for (let p = 0; p < data.length; p += 4) n += data[p] !== data[p + 1]; return n; }"""
 SOLID = """() => { const c = window.medudlViewer.at(-1).cell3d.querySelector("canvas"), v = window.medudlViewer.at(-1);
-  if (!c) return 0;
+  if (!c?.width || !c.height) return 0;  // of no size while panes are being laid out
   v.emit("picture");
   const d = Object.assign(document.createElement("canvas"), { width: c.width, height: c.height });
   const g = d.getContext("2d"); g.drawImage(c, 0, 0); const p = g.getImageData(0, 0, c.width, c.height).data;
@@ -109,5 +109,8 @@ def test_in_3d_or_a_sentence_why_not(opened):
         opened.evaluate("() => window.medudlViewer.at(-1).setLayout('side')")
         opened.evaluate("() => window.medudlViewer.at(-1).setLayout('quad')")
         opened.wait_for_function(f"() => ({SOLID})() > 500")
+        with opened.expect_download():  # the moment in which panes are being laid out, made to last
+            opened.evaluate("() => { window.medudlViewer.at(-1).cell3d.querySelector('canvas').width = 0; }")
+            opened.keyboard.press("s")
     else:
         opened.get_by_text("is not installed here").wait_for()

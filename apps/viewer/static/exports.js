@@ -45,7 +45,8 @@ export function picture(viewer, words) {
     drawPane(g, pane, stage);
   }
   const solid = viewer.cell3d.isConnected && viewer.cell3d.querySelector("canvas");
-  if (solid) {
+  if (solid?.width && solid.height) {
+    // Of no size while panes are being laid out: then there is nothing to copy, and drawing it would throw.
     viewer.emit("picture"); // a 3-D canvas shows what was drawn in this very moment only
     const box = solid.getBoundingClientRect();
     g.drawImage(solid, box.left - stage.left, box.top - stage.top, box.width, box.height);
