@@ -239,17 +239,23 @@ def _evaluate_translation(
 
 def label_curve(
     run: str | Path, out: str | Path, *, against: Sequence[str | Path] = (), cohort: str | Path | None = None,
-    seeds: int = 5, overrides: Sequence[str] = (), progress: bool = True,
+    seeds: int = 5, overrides: Sequence[str] = (), labels: Sequence[int] = (), store: str | Path | None = None,
+    progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """label_curve.json and .html: a classifier from scratch and from each run, on growing shares of the labels.
+    """label_curve.json and .html: classifiers on growing numbers of labels, from labels alone and with what RUN gives.
 
-    overrides: of the settings of configs/classifier.yaml, as `--set`. See `medudl.label_curve`.
+    overrides: as `--set`, of the settings of configs/classifier.yaml, and of those of a run that classifies itself.
+    labels: so many a class instead of shares; store: whose first reads tell what a label costs. See
+    `medudl.label_curve`.
     """
     from medudl import label_curve as curve
 
     settings = read_config(config_path("classifier"), overrides)
     check_method(settings)
-    return curve.label_curve([run, *against], settings, out, cohort=cohort, seeds=seeds, progress=progress)
+    return curve.label_curve(
+        [run, *against], settings, out, overrides=overrides, cohort=cohort, seeds=seeds, labels=labels, store=store,
+        progress=progress,
+    )  # fmt: skip
 
 
 def export(

@@ -220,8 +220,15 @@ def evaluate(
     features: Features = None,
     classifier: Annotated[Path | None, typer.Option(help="Of a generator: a classifier's run, for its score.")] = None,
     label_curve: Annotated[
-        bool, typer.Option("--label-curve", help="What RUN is worth to a classifier: from scratch against from it.")
+        bool,
+        typer.Option("--label-curve", help="What RUN is worth where labels are few: with it against labels alone."),
     ] = False,
+    labels: Annotated[
+        str | None, typer.Option(help="With --label-curve: so many labels a class, 5,10,50, instead of shares.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="With --label-curve: labels.sqlite, for what a label costs in minutes.")
+    ] = None,
     against: Annotated[
         list[Path] | None, typer.Option(help="A further run: of the same translation, or with --label-curve.")
     ] = None,
@@ -234,11 +241,17 @@ def evaluate(
     from medudl import api
 
     if label_curve:
-        tree = api.label_curve(run, out, against=against or (), cohort=cohort, seeds=seeds, overrides=set_ or ())
-        typer.echo(f"{tree['table']}\nReport: {out / 'label_curve.html'}\n{tree['verdict']}")
+        from medudl.report.label_curve_words import reading
+
+        tree = api.label_curve(
+            run, out, against=against or (), cohort=cohort, seeds=seeds, overrides=set_ or (), labels=_numbers(labels),
+            store=store,
+        )  # fmt: skip
+        typer.echo("\n".join([tree["table"], *reading(tree), f"Report: {out / 'label_curve.html'}", tree["verdict"]]))
         return
-    if set_:
-        raise UserError("--set goes with --label-curve; a report takes a run as it was trained")
+    if set_ or labels or store:
+        name = "--set" if set_ else "--labels" if labels else "--store"
+        raise UserError(f"{name} goes with --label-curve; a report takes a run as it was trained")
     result = api.evaluate(
         run, cohort, split=split, out=out, device=device, generator=generator, samples=samples, features=features,
         classifier=classifier, against=against or (),
@@ -324,6 +337,14 @@ def main() -> None:
             raise
         _fail(f"the disk is full ({error.filename or 'while writing'}); free some space and run the command again", 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _numbers(text: str | None) -> list[int]:
+    """The numbers of 5,10,50."""
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if not all(part.isdecimal() for part in parts):
+        raise UserError(f"--labels {text}: whole numbers parted by commas, such as 5,10,50")
+    return [int(part) for part in parts]
 
 
 def _fail(line: str, code: int) -> None:

@@ -15,8 +15,8 @@ sys.path.append(str(Path(__file__).parent / "training"))
 from tiny_cohort import write_cohort  # noqa: E402
 
 from medudl import api  # noqa: E402
-from medudl import label_curve as curve  # noqa: E402
 from medudl.config import validate_config  # noqa: E402
+from medudl.curves import fits as curve_fits  # noqa: E402
 from medudl.data.cohort import Cohort  # noqa: E402
 from medudl.errors import UserError  # noqa: E402
 from medudl.run import Run  # noqa: E402
@@ -102,7 +102,7 @@ def test_the_curve_is_whole_and_goes_on_where_it_stopped(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments: dict[str, Any] = {"seeds": 2, "overrides": SET, "progress": False}
-    trained, original = [], curve._trained
+    trained, original = [], curve_fits.trained
 
     def count(*args: Any) -> Any:
         trained.append(args[0].name)
@@ -110,7 +110,7 @@ def test_the_curve_is_whole_and_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(curve, "_trained", count)
+    monkeypatch.setattr(curve_fits, "trained", count)
     with pytest.raises(KeyboardInterrupt):
         api.label_curve(place / "autoencoder", tmp_path / "out", **arguments)
     done = len(list((tmp_path / "out" / "fits").glob("*.json")))

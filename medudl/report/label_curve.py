@@ -1,21 +1,22 @@
-"""label_curve.json: balanced accuracy by share of the labels, from scratch and pretrained, with paired differences."""
+"""label_curve.json: balanced accuracy and error by number of labels, with paired differences from labels alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medudl.metrics.classification import auroc_one_vs_rest, balanced_accuracy, confusion
-from medudl.metrics.intervals import Estimate, bootstrap, difference, resamples, short
-from medudl.report.verdict import FEWEST
+from medudl.metrics.intervals import Estimate, bootstrap, difference, resamples
+from medudl.report.label_curve_words import table, verdict
 from medudl.version import VERSION
 
 Array = NDArray[np.float64]
+Unit = Literal["share", "per_class"]
 SHARES = (0.05, 0.1, 0.2, 0.5, 1.0)
 PIXELS = "pixels"
 REPEATS, SEED = 1000, 0
@@ -23,16 +24,19 @@ REPEATS, SEED = 1000, 0
 
 @dataclass(frozen=True)
 class Fit:
-    """One classifier: what it began from, the share of labelled patients, the seed, and how it saw the test scans.
+    """One classifier: what it began from, how many labels, the seed, and how it saw the test scans.
 
-    patients, scans: that it learnt from. probability: (N, K).
+    amount: a share of the labelled patients, or so many of them a class. patients, scans: that it learnt from; chosen,
+    those scans that chose its weights. studies: of all these scans. probability: (N, K).
     """
 
     arm: str
-    share: float
+    amount: float
     seed: int
     patients: int
     scans: int
+    chosen: int
+    studies: int
     probability: Array
 
     def tree(self) -> dict[str, Any]:
@@ -42,18 +46,32 @@ class Fit:
     @classmethod
     def of(cls, tree: Mapping[str, Any]) -> Fit:
         """Of what `tree` gave."""
-        names = ("arm", "share", "seed", "patients", "scans")
+        names = ("arm", "amount", "seed", "patients", "scans", "chosen", "studies")
         return cls(**{name: tree[name] for name in names}, probability=np.array(tree["probability"]))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a label costs: the median seconds of `reads` first reads, a label being one of a series or of a study."""
+
+    seconds: float
+    reads: int
+    unit: str
+
+    def minutes(self, fit: Fit) -> float:
+        """To read what a fit learnt from and what chose its weights."""
+        labels = fit.studies if self.unit == "study" else fit.scans + fit.chosen
+        return labels * self.seconds / 60
 
 
 def summarise(
     fits: Sequence[Fit], truth: NDArray[np.int64], subjects: Sequence[str], classes: Sequence[str],
-    pairs: Mapping[str, str],
+    pairs: Mapping[str, str], *, unit: Unit = "share", cost: Cost | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The content of label_curve.json. pairs: {pretrained arm: its scratch}.
+    """The content of label_curve.json. pairs: {arm: the one that has the labels alone}; unit: of the fits' amounts.
 
     Intervals, 95 %: test patients (within their class) and seeds are drawn together, the same draws for every arm and
-    share, so that differences are paired by both.
+    amount, so that differences are paired by both.
     """
     names, place = np.unique(subjects, return_inverse=True)
     strata = [str(sorted(set(truth[place == patient]))) for patient in range(len(names))]
@@ -62,12 +80,13 @@ def summarise(
     seeds = resamples(np.zeros(number), REPEATS, SEED + 1) / number
     draws = _Draws(truth, weight, seeds, len(names))
     arms = list(dict.fromkeys(fit.arm for fit in fits))
-    shares = sorted({fit.share for fit in fits})
-    cells = {(a, s): draws.of([f for f in fits if f.arm == a and f.share == s]) for a in arms for s in shares}
-    rows = [_row(arm, share, cells, fits, pairs) for share in shares for arm in arms]
+    amounts = sorted({fit.amount for fit in fits})
+    cells = {(a, s): draws.of([f for f in fits if f.arm == a and f.amount == s]) for a in arms for s in amounts}
+    rows = [_row(arm, amount, unit, cells, fits, pairs, cost) for amount in amounts for arm in arms]
     return {
         "medudl": VERSION, "classes": list(classes), "seeds": number, "test_scans": len(truth),
-        "test_patients": len(names), "pairs": dict(pairs), "rows": rows, "measure": "balanced accuracy",
+        "test_patients": len(names), "pairs": dict(pairs), "unit": unit,
+        "cost": None if cost is None else vars(cost), "rows": rows, "measure": "balanced accuracy",
         "bootstrap": {"repeats": REPEATS, "seed": SEED, "unit": "test patient and training seed", "level": 0.95},
         "verdict": verdict(rows, len(names)), "table": table(rows),
     }  # fmt: skip
@@ -75,10 +94,12 @@ def summarise(
 
 @dataclass(frozen=True)
 class _Cell:
-    """A figure of one arm at one share, over the resamples: balanced accuracy, and AUROC without them."""
+    """Figures of one arm at one amount with their values over the resamples; AUROC and spread without them."""
 
     figure: Estimate
     samples: Array
+    error: Estimate
+    error_samples: Array
     auroc: float
     spread: float
 
@@ -96,33 +117,45 @@ class _Draws:
         """Mean over the seeds."""
         fits = sorted(fits, key=lambda fit: fit.seed)
         once = np.ones(len(self.truth))
-        many = np.stack([self._accuracy(fit, self.weight) for fit in fits], axis=1)  # (R, S)
-        samples = (many * self.seeds).sum(1)
-        alone = np.array([self._accuracy(fit, once) for fit in fits])
+        found = [self._measured(fit, self.weight) for fit in fits]
+        alone = np.array([self._measured(fit, once) for fit in fits])  # (S, 2)
+        samples, wrong = ((np.stack([each[k] for each in found], axis=1) * self.seeds).sum(1) for k in (0, 1))
         auroc = float(np.mean([auroc_one_vs_rest(self.truth, fit.probability, once) for fit in fits]))
-        figure = bootstrap(float(alone.mean()), samples, self.patients)
-        return _Cell(figure, samples, auroc, float(alone.std(ddof=1)) if len(alone) > 1 else math.nan)
+        mean = alone.mean(0)
+        return _Cell(
+            bootstrap(float(mean[0]), samples, self.patients), samples,
+            bootstrap(float(mean[1]), wrong, self.patients), wrong, auroc,
+            float(alone[:, 0].std(ddof=1)) if len(alone) > 1 else math.nan,
+        )  # fmt: skip
 
-    def _accuracy(self, fit: Fit, weight: Array) -> Array:
-        called = fit.probability.argmax(1)
-        return balanced_accuracy(confusion(self.truth, called, fit.probability.shape[1], weight))
+    def _measured(self, fit: Fit, weight: Array) -> tuple[Array, Array]:
+        """Balanced accuracy, and the share of scans that are called by another class."""
+        counts = confusion(self.truth, fit.probability.argmax(1), fit.probability.shape[1], weight)
+        right = np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1))
+        return balanced_accuracy(counts), 1 - right
 
 
 def _row(
-    arm: str, share: float, cells: Mapping[tuple[str, float], _Cell], fits: Sequence[Fit], pairs: Mapping[str, str]
-) -> dict[str, Any]:
-    cell = cells[arm, share]
-    here = [fit for fit in fits if fit.arm == arm and fit.share == share]
-    paired, word = None, ""
+    arm: str, amount: float, unit: Unit, cells: Mapping[tuple[str, float], _Cell], fits: Sequence[Fit],
+    pairs: Mapping[str, str], cost: Cost | None,
+) -> dict[str, Any]:  # fmt: skip
+    cell = cells[arm, amount]
+    here = [fit for fit in fits if fit.arm == arm and fit.amount == amount]
+    paired, fewer, word = None, None, ""
     if arm in pairs:
-        other = cells[pairs[arm], share]
-        paired = difference(cell.figure.value, other.figure.value, cell.samples, other.samples, cell.figure.n)
+        other = cells[pairs[arm], amount]
+        n = cell.figure.n
+        paired = difference(cell.figure.value, other.figure.value, cell.samples, other.samples, n)
+        fewer = difference(cell.error.value, other.error.value, cell.error_samples, other.error_samples, n)
         word = judged(paired)
     return {
-        "share": share, "arm": arm, "patients": int(np.median([fit.patients for fit in here])),
-        "scans": int(np.median([fit.scans for fit in here])), "balanced_accuracy": cell.figure.as_dict(),
-        "auroc": _finite(cell.auroc), "spread_over_seeds": _finite(cell.spread),
-        "difference_from_scratch": None if paired is None else paired.as_dict(), "judged": word,
+        "share": amount if unit == "share" else None, "per_class": int(amount) if unit == "per_class" else None,
+        "arm": arm, **{name: _median([getattr(fit, name) for fit in here]) for name in ("patients", "scans", "chosen")},
+        "minutes": None if cost is None else round(float(np.median([cost.minutes(fit) for fit in here])), 1),
+        "balanced_accuracy": cell.figure.as_dict(), "error": cell.error.as_dict(), "auroc": _finite(cell.auroc),
+        "spread_over_seeds": _finite(cell.spread), "judged": word,
+        "difference_from_scratch": None if paired is None else paired.as_dict(),
+        "error_difference_from_scratch": None if fewer is None else fewer.as_dict(),
     }  # fmt: skip
 
 
@@ -133,48 +166,8 @@ def judged(paired: Estimate) -> str:
     return "loss" if paired.high < 0 else "no gain"
 
 
-def verdict(rows: Sequence[Mapping[str, Any]], patients: int) -> str:
-    """One line a pretraining: at which shares it gained."""
-    if patients < FEWEST:
-        return f"No verdict: {patients} test patients are too few, {FEWEST} are the least."
-    lines = []
-    for arm in dict.fromkeys(row["arm"] for row in rows if row["judged"]):
-        found = {row["share"]: row["judged"] for row in rows if row["arm"] == arm}
-        parts = [
-            f"{word} at {', '.join(f'{share:.0%}' for share, each in found.items() if each == word)}"
-            for word in ("gain", "no gain", "loss")
-            if word in found.values()
-        ]
-        whole = next(iter(found.values())) if len(set(found.values())) == 1 else ""
-        lines.append(f"{arm}: {whole} at any share of the labels" if whole else f"{arm}: {'; '.join(parts)}")
-    return ". ".join(lines) + "."
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as text, aligned."""
-    head = ["labels", "scans", "from", "balanced accuracy (95 %)", "against scratch (95 %)", ""]
-    lines = [head]
-    for row in rows:
-        lines.append([
-            f"{row['share']:.0%}", str(row["scans"]), row["arm"], told(row["balanced_accuracy"]),
-            told(row["difference_from_scratch"], signed=True) if row["difference_from_scratch"] else "", row["judged"],
-        ])  # fmt: skip
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-                     for line in lines)  # fmt: skip
-
-
-def told(found: Mapping[str, Any], signed: bool = False) -> str:
-    """'.61 (.52 to .70)'; signed: '+.04 (-.05 to +.17)'."""
-
-    def one(value: float) -> str:
-        return (("-" if value < 0 else "+") + short(abs(value), 3)) if signed else short(value, 3)
-
-    if found["value"] is None:
-        return "not available"
-    return one(found["value"]) + (
-        "" if found["low"] is None else f" ({one(found['low'])} to {one(found['high'])})"
-    )  # fmt: skip
+def _median(numbers: Sequence[int]) -> int:
+    return int(np.median(numbers))
 
 
 def _finite(value: float) -> float | None:

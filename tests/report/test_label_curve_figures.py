@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from medudl.report.label_curve import SHARES, Fit, summarise, told
+from medudl.report.label_curve import SHARES, Cost, Fit, summarise
 from medudl.report.label_curve_page import page
+from medudl.report.label_curve_words import reading, told
 
 CLASSES = ["NORMAL", "ILL"]
 
@@ -19,7 +20,8 @@ def _fits(sharp: dict[str, float], seeds: int = 4, patients: int = 120) -> tuple
             for share in SHARES:
                 own = 0.02 * np.random.default_rng([seed, number]).normal(size=len(truth))
                 p = 1 / (1 + np.exp(-((2 * truth - 1) * clear + noise + own)))
-                fits.append(Fit(arm, share, seed, int(100 * share), int(200 * share), np.stack([1 - p, p], 1)))
+                sizes = int(100 * share), int(200 * share), int(40 * share), int(120 * share)
+                fits.append(Fit(arm, share, seed, *sizes, np.stack([1 - p, p], 1)))
     return fits, truth, [f"p{n // 2}" for n in range(len(truth))]
 
 
@@ -58,3 +60,31 @@ def test_a_fit_survives_its_json() -> None:
 
 def test_signs() -> None:
     assert told({"value": -0.04, "low": -0.1, "high": 0.02}, signed=True) == "-.040 (-.100 to +.020)"
+
+
+def test_numbers_of_labels_cost_minutes() -> None:
+    """5, 50 labels a class of two; 24 seconds a label: (10 + 10) * 24 / 60 = 8 minutes, (100 + 10) * 24 / 60 = 44."""
+    truth = np.arange(60) % 2
+    right = np.eye(2)[truth]
+    wrong = right.copy()
+    wrong[:6] = right[:6, ::-1]
+    fits = [Fit("one", n, 0, 2 * n, 2 * n, 10, n + 5, p) for n, p in ((5, wrong), (50, right))]
+    subjects = [f"p{n}" for n in range(60)]
+    tree = summarise(fits, truth, subjects, CLASSES, {}, unit="per_class", cost=Cost(24.0, 31, "series"))
+    assert [row["minutes"] for row in tree["rows"]] == [8.0, 44.0]
+    assert [row["per_class"] for row in tree["rows"]] == [5, 50] and tree["rows"][0]["share"] is None
+    assert np.isclose(tree["rows"][0]["error"]["value"], 0.1) and tree["rows"][1]["error"]["value"] == 0
+    told_of = reading(tree)
+    assert "24.0 seconds (median of 31 first reads" in told_of[0]
+    assert told_of[2].startswith("50 labels a class: about 44 minutes of reading (100 scans to learn from, 10 to")
+    assert "50 a class" in tree["table"] and "minutes of reading" in page(tree)
+    by_study = summarise(fits, truth, subjects, CLASSES, {}, unit="per_class", cost=Cost(24.0, 31, "study"))
+    assert [row["minutes"] for row in by_study["rows"]] == [4.0, 22.0]
+
+
+def test_an_error_is_paired_as_well() -> None:
+    fits, truth, subjects = _fits({"scratch: a": 0.5, "better": 1.5})
+    tree = summarise(fits, truth, subjects, CLASSES, {"better": "scratch: a"})
+    for row in tree["rows"]:
+        if row["arm"] == "better":
+            assert row["error_difference_from_scratch"]["high"] < 0
