@@ -40,8 +40,20 @@ def test_a_study_runs_and_prints_its_table(name: str, tmp_path: Path, request: p
     assert len(goals) == GOALS.get(name, 0) and all(line.endswith((": met", ": missed")) for line in goals)
 
 
+def test_the_study_of_bf16_runs_and_compares_equal_seeds(tmp_path: Path, real_data: Path) -> None:
+    study: Any = importlib.import_module("studies.bf16")
+    jobs = [job for job in study.jobs("tiny") if job.get("left_out", 0) < 2]
+    results = [{**json.loads(json.dumps(study.work(job, tmp_path / "run"))), **job} for job in jobs]
+    printed = study.table(results).splitlines()
+    assert len(printed) == 6 and all("n = 2" in line and line.endswith((": met", ": missed")) for line in printed)
+    for result in results:  # bf16 that is as good as fp32 meets the goal, one that is much worse does not
+        if result["precision"] == "bf16":
+            result["figures"] = dict(mae=1e6, back=9.0, bone=-9.0, psnr=-99.0, ssim=-9.0, kid=99.0)
+    assert all(line.endswith(": missed") for line in study.table(results).splitlines())
+
+
 @pytest.mark.parametrize("size", ["cpu", "gpu"])
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", [*SOME, "bf16"])
 def test_no_two_runs_of_a_study_share_a_file(name: str, size: str) -> None:
     jobs = importlib.import_module(f"studies.{name}").jobs(size)
     assert len({tuple(job.items()) for job in jobs}) == len(jobs) and all(job["size"] == size for job in jobs)
