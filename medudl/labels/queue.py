@@ -25,6 +25,11 @@ def cold_start(cases: Sequence[LabelCase], seed: int) -> list[str]:
     A case of the test set raises ValueError: it is never picked.
     """
     _no_test_case([case.id for case in cases], [case.id for case in cases if case.test])
+    return random_order(cases, seed)
+
+
+def random_order(cases: Sequence[LabelCase], seed: int) -> list[str]:
+    """The order of `cold_start` for any cases, those of the test set included."""
     rounds: Counter[str] = Counter()
     places = []
     for case in sorted(cases, key=lambda case: _drawn(seed, case.id)):
