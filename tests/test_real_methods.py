@@ -37,6 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "classifier": {"body": {"name": "autoencoder", **SMALL}},
     "gan": {"latent": 8, "width": 4},
     "conditional_gan": {"latent": 8, "width": 4},
+    "semi_supervised_gan": {"latent": 8, "width": 4},
 }
 STEPS = 20
 TRAIN = [

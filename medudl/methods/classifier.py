@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from medudl.batch import Batch
 from medudl.errors import UserError
 from medudl.methods import build
+from medudl.methods.class_weights import class_weights, labels_of
 from medudl.methods.method import Method, Objective
 from medudl.networks.stack import ConvLayer
 from medudl.networks.unet import UNet
@@ -65,7 +66,7 @@ class Classifier(Method):
         }
         self.prepare = nn.Sequential(normal[norm](), nn.Dropout(dropout))
         self.linear = nn.Linear(width, len(classes))
-        share = _balance(classes, counts)
+        share = class_weights(classes, counts)
         self.register_buffer("share", share, persistent=False)
         self.register_buffer("weight", share if balanced else torch.ones_like(share), persistent=False)
         sick = [name not in (healthy or []) for name in classes]
@@ -113,7 +114,7 @@ class Classifier(Method):
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """{loss, accuracy, balanced_accuracy: (B,)}; balanced by the classes' shares in training. Unlabelled: 0."""
         losses, known = self._losses(batch)
-        label = _labels(batch)
+        label = labels_of(batch)
         right = (self.classify(batch["image"]).argmax(1) == label) & known
         share = _buffer(self.share)[label.clamp(min=0)]
         return {"loss": losses, "accuracy": right.float(), "balanced_accuracy": share * right}
@@ -152,7 +153,7 @@ class Classifier(Method):
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each image, 0 where it has no label: (B,) float32; and which have one: (B,)."""
-        label = _labels(batch)
+        label = labels_of(batch)
         losses = F.cross_entropy(self.classify(batch["image"]), label.clamp(min=0), reduction="none")
         known = label >= 0
         return losses * _buffer(self.weight)[label.clamp(min=0)] * known, known
@@ -191,26 +192,12 @@ def _read_only_what_is_used(
     return int(read.shape[1])
 
 
-def _balance(classes: list[str], counts: list[int] | None) -> Tensor:
-    """Weights n / (K n_c): (K,), 1 for all where counts are unknown."""
-    if counts is None:
-        return torch.ones(len(classes))
-    if len(counts) != len(classes):
-        raise UserError(f"method.counts: {len(counts)} numbers for {len(classes)} classes; leave it out")
-    return torch.tensor([sum(counts) / (len(counts) * count) for count in counts])
-
-
 def _name(body: Mapping[str, Any]) -> str:
     if not isinstance(body.get("name"), str):
         raise UserError("method.body: has no name; give the section of a method, such as {name: autoencoder}")
     if body["name"] == "classifier":
         raise UserError("method.body: a classifier stands on the method below it; give that one's section")
     return str(body["name"])
-
-
-def _labels(batch: Batch) -> Tensor:
-    label = batch.get("label")
-    return torch.full((len(batch["image"]),), -1, device=batch["image"].device) if label is None else label
 
 
 def _enlarged(coarse: Tensor, size: tuple[int, ...], body: nn.Module) -> Tensor:

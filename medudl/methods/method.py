@@ -65,6 +65,7 @@ class Method(nn.Module, ABC):
     paired: ClassVar[bool | None] = None  # translates: from registered pairs, or from sides that never met
     validation_batch: ClassVar[int] = 1  # images that `validate` sees at once, at least
     supervised: ClassVar[bool] = False  # learns from scans with a label, sick ones included, and not from healthy ones
+    semi_supervised: ClassVar[bool] = False  # supervised, and learns from scans without a label too
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()

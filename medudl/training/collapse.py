@@ -23,7 +23,7 @@ class CollapseWatch:
 
     def __init__(self, method: Method, images: Iterable[Batch]) -> None:
         self.method = method
-        self.real = _first(images) if type(method).may_collapse else None
+        self.real = _first(images) if type(method).may_collapse and "sample" in method.verbs() else None
 
     @torch.no_grad()
     def __call__(self) -> tuple[dict[str, float], str | None]:

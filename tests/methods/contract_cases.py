@@ -93,6 +93,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         },
     ),  # fmt: skip
     *(
+        ("semi_supervised_gan", {"classes": ["left", "right"], "latent": 6, "width": 8, **more})
+        for more in [
+            {"healthy": ["left"], "counts": [3, 1]},
+            {"unlabelled": "pseudo_labels", "warmup": 4, "threshold": 0.6, "balanced": False},
+            {"unlabelled": "none", "dropout": 0.0},
+        ]
+    ),
+    *(
         ("pix2pix", {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 1, **more})
         for more in [
             {},
