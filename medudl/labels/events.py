@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import unicodedata
@@ -17,7 +18,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 WHYS = ("cold_start", "uncertain", "diverse", "test", "repeat", "history", "import")
 _NAME = re.compile(r"(?=.*[^\W_])[\w .'-]{1,60}")
 _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
-_LONGEST = 2000  # letters of a reason, a note or a mask's file name
+_LONGEST = 10_000  # letters of a reason, a note, a file's name or a view
 
 
 @dataclass(frozen=True)
@@ -112,29 +113,29 @@ def reader_key(text: str) -> str:
     return unicodedata.normalize("NFC", reader_name(text).casefold())
 
 
-def check_form(
-    id: str, kind: str, value: str, seconds: float | None, occasion: int, why: str, classes: list[str]
-) -> None:
-    """Raise UserError for an event that no store would take, whatever it holds already."""
-    if not _ID.fullmatch(id):
-        raise UserError(f"event id {id[:70]!r}: give 8-64 letters and digits, new for each save, such as uuid4().hex")
-    for name, given, known in (("kind", kind, KINDS), ("why", why, WHYS)):
+def check_form(draft: Event, classes: list[str]) -> None:
+    """Raise UserError for an event that no store with these classes would take, whatever it holds already."""
+    if not _ID.fullmatch(draft.id):
+        raise UserError(f"event id {draft.id[:70]!r}: give 8-64 letters, digits and -, new for each save (uuid4)")
+    for name, given, known in (("kind", draft.kind, KINDS), ("why", draft.why, WHYS)):
         if given not in known:
             raise UserError(f"{name} {given!r}: {nearest(given, list(known))}")
-    if kind in ("label", "adjudicate") and value not in classes:
-        raise UserError(f"class {value!r}: not a class of this store; {nearest(value, classes)}")
-    if len(value) > _LONGEST:
-        raise UserError(f"{kind}: its text has {len(value)} letters; shorten it to {_LONGEST}")
-    if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
-        raise UserError(f"seconds {seconds}: give the time from shown to key, 0 or more, or None")
-    if occasion < 0:
-        raise UserError(f"occasion {occasion}: 0 is the first read, 1, 2 ... are repeats")
+    if draft.kind in ("label", "adjudicate") and draft.value not in classes:
+        raise UserError(f"class {draft.value[:70]!r}: not a class of this store; {nearest(draft.value, classes)}")
+    if max(len(draft.value), len(json.dumps(draft.view))) > _LONGEST:
+        raise UserError(f"{draft.kind}: its text is longer than {_LONGEST:,} letters; shorten it")
+    if draft.seconds is not None and not (math.isfinite(draft.seconds) and draft.seconds >= 0):
+        raise UserError(f"seconds {draft.seconds}: give the time from shown to key, 0 or more, or None")
+    if draft.occasion < 0:
+        raise UserError(f"occasion {draft.occasion}: 0 is the first read, 1, 2 ... are repeats")
+    reader_name(draft.reader)
 
 
-def same_save(first: Event, reader: str, kind: str, case: str, value: str, occasion: int) -> bool:
-    """Whether a save with the id of `first` is a retry of it."""
-    told = (reader_key(reader), kind, case, value, occasion)
-    return (reader_key(first.reader), first.kind, first.case, first.value, first.occasion) == told
+def same_save(first: Event, draft: Event) -> bool:
+    """Whether `draft`, which has the id of `first`, is a retry of it."""
+    return all(
+        getattr(first, name) == getattr(draft, name) for name in ("kind", "case", "value", "occasion")
+    ) and reader_key(first.reader) == reader_key(draft.reader)
 
 
 def check_ranking(ranking: Ranking, cases: Mapping[str, LabelCase], classes: list[str]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from medudl.labels.events import Event, LabelCase, Picked, Ranking
 
 _EVENT = "seq, id, time, reader, kind, case_id, value, seconds, occasion, why, view"
+_FIELDS = tuple(field.name for field in fields(Event))
 
 
 def read_cases(database: sqlite3.Connection) -> list[LabelCase]:
@@ -37,7 +39,7 @@ def write_cases(database: sqlite3.Connection, cases: Iterable[LabelCase]) -> int
 def read_events(database: sqlite3.Connection, where: str = "1", values: Iterable[Any] = ()) -> list[Event]:
     """The events of an SQL condition, in the order of saving."""
     found = database.execute(f"SELECT {_EVENT} FROM events WHERE {where} ORDER BY seq", tuple(values))
-    return [Event(*row, json.loads(view)) for *row, view in found]
+    return [Event(**{**dict(zip(_FIELDS, row, strict=True)), "view": json.loads(row[-1])}) for row in found]
 
 
 def write_event(database: sqlite3.Connection, event: Event, key: str) -> Event:

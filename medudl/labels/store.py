@@ -6,6 +6,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from medudl.data.cohort import Cohort, Series
 from medudl.errors import UserError
 from medudl.labels import leases
+from medudl.labels.append import append, check_case
 from medudl.labels.cases import Side, cases_of, group_rows, natural_unit
 from medudl.labels.connection import reading, writing
 from medudl.labels.create import Facts, check_facts, create_file, read_facts
@@ -26,11 +28,10 @@ from medudl.labels.events import (
     check_ranking,
     reader_key,
     reader_name,
-    same_save,
 )
 from medudl.labels.filesystem import refuse_network
-from medudl.labels.rows import read_cases, read_events, read_ranking, write_cases, write_event, write_ranking
-from medudl.labels.standing import conflicts_of, flags_of, labels_of, standing, truth_of
+from medudl.labels.rows import read_cases, read_events, read_ranking, write_cases, write_ranking
+from medudl.labels.standing import conflicts_of, flags_of, labels_of, truth_of
 
 if TYPE_CHECKING:
     from medudl.labels.reader import ReaderView
@@ -117,25 +118,16 @@ class LabelStore:
         Raises UserError, and saves nothing: unknown case, class, kind or reader name; an id used for something else;
         an undo of what is no standing event of this reader's and this case.
         """
-        check_form(id, kind, value, seconds, occasion, why, self.classes)
-        name, key = reader_name(reader), reader_key(reader)
+        draft = Event(0, id, "", reader, kind, case, value, seconds, occasion, why, view or {})
+        return self.save_all([draft])[0]
+
+    def save_all(self, drafts: Sequence[Event]) -> list[Event]:
+        """Append all of them or none; their seq and time are set by the store. Raises UserError as `save` does."""
+        for draft in drafts:
+            check_form(draft, self.classes)
         with writing(self.path) as database:
             self._same(read_facts(database))
-            for first in read_events(database, "id = ?", (id,)):
-                if not same_save(first, name, kind, case, value, occasion):
-                    raise UserError(f"event id {id}: names another event already; give each save an id of its own")
-                return first
-            if not database.execute("SELECT 1 FROM cases WHERE id = ?", (case,)).fetchone():
-                raise UserError(f"case {case!r}: no case of {self.path.name}; grow the store if its cohort has grown")
-            if kind == "undo":
-                _check_undo(read_events(database, "reader_key = ? AND case_id = ?", (key, case)), value)
-            known = database.execute("SELECT reader FROM events WHERE reader_key = ? LIMIT 1", (key,)).fetchone()
-            if kind in ("label", "skip"):
-                leases.give_back(database, case, name)
-            event = Event(
-                0, id, self._now(), known[0] if known else name, kind, case, value, seconds, occasion, why, view or {}
-            )
-            return write_event(database, event, key)
+            return [append(database, replace(draft, time=self._now())) for draft in drafts]
 
     def events(self, *, reader: str | None = None, case: str | None = None, since: int = 0) -> list[Event]:
         """The log, in the order of saving: of one reader, of one case, later than event number `since`."""
@@ -174,8 +166,7 @@ class LabelStore:
         if not (math.isfinite(seconds) and seconds > 0):
             raise UserError(f"lease of {seconds} seconds: give more than 0")
         with writing(self.path) as database:
-            if not database.execute("SELECT 1 FROM cases WHERE id = ?", (case,)).fetchone():
-                raise UserError(f"case {case!r}: no case of {self.path.name}; grow the store if its cohort has grown")
+            check_case(database, case)
             return leases.take(database, case, reader_name(reader), self.clock(), seconds)
 
     def release(self, case: str, reader: str) -> None:
@@ -219,11 +210,3 @@ class LabelStore:
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
-
-
-def _check_undo(own: Sequence[Event], value: str) -> None:
-    """The same sentence whatever is wrong: it must not tell that another reader's event exists."""
-    if value not in {event.id for event in standing(own)}:
-        raise UserError(
-            f"undo of {value[:70]!r}: no event of yours on this case that still counts; look at the history"
-        )
