@@ -24,7 +24,7 @@ _FULL = 2  # PRAGMA synchronous=FULL, as it is read back
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A view of the store that stays the same while it is open. Raises UserError."""
-    with faults_told(path), closing(_connect(path)) as database:
+    with faults_told(path), closing(_connect(_present(path))) as database:
         database.execute("BEGIN")
         yield database
 
@@ -32,7 +32,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
     """A change of the store: on the disk when the block ends, undone where it raises. Raises UserError."""
-    with faults_told(path), _turn(path), closing(_connect(path)) as database:
+    with faults_told(path), _turn(_present(path)), closing(_connect(path)) as database:
         database.execute("BEGIN IMMEDIATE")
         try:
             yield database
@@ -42,9 +42,13 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
         database.execute("COMMIT")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _present(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{path}: no such label store; make one with `medudl label {path.name} start COHORT`")
+    return path
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
     )
@@ -122,6 +126,8 @@ def faults_told(path: Path) -> Iterator[None]:
     """Faults of the disk and of the file as UserError; faults of our own pass through."""
     try:
         yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file or folder; was it moved or removed?") from None
     except sqlite3.Error as error:
         sentence = _SENTENCES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         if sentence is None:

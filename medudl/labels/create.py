@@ -92,7 +92,11 @@ def _fill(draft: Path, facts: Facts, cases: Sequence[LabelCase]) -> None:
 def _put(draft: Path, path: Path) -> None:
     """A link, unlike a rename, never replaces a store that somebody else has just made."""
     try:
-        os.link(draft, path)
+        try:
+            os.link(draft, path)
+        except PermissionError:  # a file system without hard links: claim the name, then move over it
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            os.replace(draft, path)
     except FileExistsError:
         raise UserError(f"{path}: exists; open it, or give another name") from None
     folder = os.open(path.absolute().parent, os.O_RDONLY)

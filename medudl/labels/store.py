@@ -87,8 +87,11 @@ class LabelStore:
 
     def check(self) -> str:
         """What SQLite's integrity check says first: "ok" where nothing is wrong."""
-        with reading(self.path) as database:
-            return str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        try:
+            with reading(self.path) as database:
+                return str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        except UserError as error:
+            return str(error).removeprefix(f"{self.path}: ")
 
     def cases(self) -> list[LabelCase]:
         """All cases, in the order in which they came."""
