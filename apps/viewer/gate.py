@@ -18,9 +18,10 @@ from apps.viewer.sessions import Password, Sessions, same
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN = ("/_stcore/health",)  # says "ok" and no more
-OWN = ("/voxels/", "/embedding/", "/synthetic/", "/asset/")
-_WRITTEN = re.compile(r"/synthetic/[0-9a-f]{24}/reading")  # answers of the reader test
-_ROOTS = {"", "static", "_stcore", "media", "component", "voxels", "embedding", "synthetic",
+OWN = ("/voxels/", "/embedding/", "/synthetic/", "/labels/", "/asset/")
+# Answers of the reader test; what is labelled.
+_WRITTEN = re.compile(r"/synthetic/[0-9a-f]{24}/reading|/labels/[0-9a-f]{24}/[a-z]{4,8}")
+_ROOTS = {"", "static", "_stcore", "media", "component", "voxels", "embedding", "synthetic", "labels",
           "asset", "login", "favicon.png",
           "manifest.json"}  # fmt: skip
 _PORTS = {"http": 80, "https": 443}
@@ -216,5 +217,5 @@ def _guarded(scope: Scope, send: Send) -> Send:
 
 def _headers(path: str) -> Iterable[tuple[str, str]]:
     yield from _HEADERS.items()
-    if path.startswith(("/voxels/", "/embedding/", "/synthetic/")):
+    if path.startswith(("/voxels/", "/embedding/", "/synthetic/", "/labels/")):
         yield "cache-control", "no-store"

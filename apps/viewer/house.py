@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.viewer.explore_desk import Desk
+from apps.viewer.label_desk import LabelDesk
 from apps.viewer.samples_desk import SamplesDesk
 from apps.viewer.source import Sources
 from apps.viewer.store import Store
@@ -40,6 +41,7 @@ class House:
     sources: Sources = field(default_factory=Sources)
     desk: Desk = field(default_factory=Desk)
     samples: SamplesDesk = field(default_factory=SamplesDesk)
+    labels: LabelDesk = field(default_factory=LabelDesk)
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ class Look:
     embeddings: list[Path] = field(default_factory=list)
     samples: list[Path] = field(default_factory=list)
     translations: list[Path] = field(default_factory=list)
+    labels: list[Path] = field(default_factory=list)
     scans: int = 0
     whole: bool = True
 
@@ -60,6 +61,7 @@ def look(folder: Path) -> Look:
             found.samples.append(listing.path)
         if "translations.csv" in names:
             found.translations.append(listing.path)
+        found.labels += [listing.path / name for name in listing.files if name.endswith("labels.sqlite")]
         found.tables += [listing.path / name for name in listing.files if name.lower().endswith(".csv")]
         if not is_made(names):
             found.scans += _scans(listing)

@@ -44,6 +44,13 @@ def samples() -> None:
     page()
 
 
+def label() -> None:
+    """Cases labelled by keyboard, and a model trained on the labels."""
+    from apps.viewer.pages.label import page
+
+    page()
+
+
 def train() -> None:
     """Training, watched."""
     from apps.viewer.pages.train import page
@@ -61,6 +68,7 @@ def main() -> None:
         st.Page(translations, title="CT ↔ MR", url_path="translations", icon=":material/swap_horiz:"),
         st.Page(explore, title="Explore", url_path="explore", icon=":material/scatter_plot:"),
         st.Page(samples, title="Samples", url_path="samples", icon=":material/grain:"),
+        st.Page(label, title="Label", url_path="label", icon=":material/label:"),
         st.Page(train, title="Train", url_path="train", icon=":material/model_training:"),
     ]
     page = st.navigation(pages, position="top")

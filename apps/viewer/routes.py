@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from apps.viewer.explore_addresses import EXPLORE_ROUTES
 from apps.viewer.house import house
+from apps.viewer.label_addresses import LABEL_ROUTES
 from apps.viewer.samples_addresses import SAMPLES_ROUTES
 from apps.viewer.source import Source
 from apps.viewer.store import Held
@@ -153,4 +154,5 @@ ROUTES = [
     Route("/asset/{name:path}", _answering(asset)),
     *EXPLORE_ROUTES,
     *SAMPLES_ROUTES,
+    *LABEL_ROUTES,
 ]

@@ -1,0 +1,207 @@
+"""What the Label page asks for: the next case, a save, an undo, an own label again, a conflict to decide."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from apps.viewer.label_desk import Pool
+from apps.viewer.label_state import case_of, issued, next_case, state_of
+from apps.viewer.label_train import begin as begin_training
+from medudl.errors import UserError
+from medudl.labels.events import Event, reader_key, reader_name
+from medudl.labels.standing import labels_of, standing
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_CASE = re.compile(r"[0-9a-f]{16}")
+_TEXT = 200
+_MOST = 64  # cases that a page holds at once
+
+
+class Bad(Exception):
+    """A question that no page asks."""
+
+
+Asked = dict[str, Any]
+
+
+def start(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """A reader sits down: scans that were missing may be there again."""
+    pool.lost.clear()
+    return state_of(pool, reader)
+
+
+def state(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """How all stands now."""
+    return state_of(pool, reader)
+
+
+def following(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """The next case, while `avoid` are on the screen."""
+    return next_case(pool, reader, set(_cases(pool, asked, "avoid")))
+
+
+def release(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """Cases that this page shows no more."""
+    for case in _cases(pool, asked, "cases"):
+        pool.store.release(case, reader)
+    return {}
+
+
+def save(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """Keep an event, then say what a model thinks of that case. The same id again is the same event."""
+    id, kind = _text(asked, "id", _ID), str(asked.get("kind"))
+    if kind not in _SAVES:
+        raise Bad
+    event = next((one for one in pool.store.events(reader=reader) if one.id == id), None)
+    if event is None:
+        event = _SAVES[kind](pool, reader, id, asked)
+    answer: Asked = {"event": event.id, "state": state_of(pool, reader)}
+    if event.kind == "label":
+        answer["opinion"] = pool.store.for_reader(reader).opinion(event.case, event.occasion)
+    if event.kind == "undo":
+        pool.store.lease(event.case, reader)
+        answer["next"] = case_of(pool, event.case, "", issued(pool, reader, event.case)[2])
+    return answer
+
+
+def _label(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
+    edits = str(asked.get("edits") or "")
+    case = _case(pool, asked)
+    why, occasion, ranking = issued(pool, reader, case)
+    if edits:
+        before = _own_label(pool, reader, edits)
+        if before.case != case:
+            raise Bad
+        why, occasion = "history", before.occasion
+    blind = not _knows(pool, reader, case)
+    return pool.store.save(id=id, reader=reader, kind="label", case=case, value=_text(asked, "value"),
+                           seconds=_seconds(asked), occasion=occasion, why=why,
+                           view={"model": ranking, "blind": blind})  # fmt: skip
+
+
+def _skip(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
+    case = _case(pool, asked)
+    why, occasion, ranking = issued(pool, reader, case)
+    return pool.store.save(id=id, reader=reader, kind="skip", case=case, seconds=_seconds(asked), occasion=occasion,
+                           why=why, view={"model": ranking})  # fmt: skip
+
+
+def _flag(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
+    case = _case(pool, asked)
+    return pool.store.save(id=id, reader=reader, kind="flag", case=case, value=_text(asked, "value"),
+                           why=issued(pool, reader, case)[0])  # fmt: skip
+
+
+def _undo(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
+    """Take back the newest own label or skip that stands."""
+    own = [one for one in standing(pool.store.events(reader=reader)) if one.kind in ("label", "skip")]
+    if not own:
+        raise UserError("no label of yours is left to take back")
+    last = own[-1]
+    before = next((one for one in own if one.case == last.case and one.why != "history"), last)
+    pool.issued[reader_key(reader), last.case] = (before.why, last.occasion, str(before.view.get("model", "")))
+    return pool.store.save(id=id, reader=reader, kind="undo", case=last.case, value=last.id, occasion=last.occasion)
+
+
+def _adjudicate(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
+    case = _case(pool, asked)
+    if case not in pool.store.conflicts():
+        raise UserError("another adjudicator has decided this case, or its readers agree now")
+    return pool.store.save(id=id, reader=reader, kind="adjudicate", case=case, value=_text(asked, "value"),
+                           seconds=_seconds(asked), view={"blind": False, "role": "adjudicator"})  # fmt: skip
+
+
+_SAVES: dict[str, Callable[[Pool, str, str, Asked], Event]] = {
+    "label": _label, "skip": _skip, "flag": _flag, "undo": _undo, "adjudicate": _adjudicate,
+}  # fmt: skip
+
+
+def reopen(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """One of the reader's own labels, to be looked at again."""
+    label = _own_label(pool, reader, _text(asked, "event"))
+    found = case_of(pool, label.case, "You have labelled this case; a class key saves a new label, Esc leaves it.", "",
+                    edits=label.id, value=label.value, head="Your label again")  # fmt: skip
+    return {"next": found}
+
+
+def conflict(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """A case on which first reads differ, with what each reader said: for adjudicators alone, who ask for it."""
+    waiting = pool.store.conflicts()
+    avoid = set(_cases(pool, asked, "avoid"))
+    open_cases = [case for case in waiting if case not in avoid and case not in pool.lost]
+    for n, case in enumerate(open_cases):
+        try:
+            found = case_of(pool, case, "The readers differ. A class key decides; S leaves it, Esc ends.", "",
+                            said=_said(pool, case))  # fmt: skip
+            return {"next": found, "count": len(open_cases) - n}
+        except (UserError, OSError) as error:
+            pool.lost[case] = str(error)
+    return {"next": None, "count": 0}
+
+
+def train(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """Train now."""
+    begin_training(pool)
+    return state_of(pool, reader)
+
+
+def _said(pool: Pool, case: str) -> list[dict[str, str]]:
+    first = [one for one in labels_of(pool.store.events(case=case)) if one.occasion == 0]
+    return [{"reader": one.reader, "value": one.value} for one in first]
+
+
+def _knows(pool: Pool, reader: str, case: str) -> bool:
+    """Whether this reader has been told what a model, or the other readers, think of the case."""
+    own = pool.store.events(reader=reader, case=case)
+    told = any(one.kind == "adjudicate" for one in own)
+    ranking = pool.store.ranking()
+    return told or (any(one.kind == "label" for one in own) and ranking is not None and case in ranking.opinions)
+
+
+def _own_label(pool: Pool, reader: str, event: str) -> Any:
+    found = next((one for one in pool.store.labels(reader=reader) if one.event == event), None)
+    if found is None:
+        raise UserError("this label does not count any more: it was taken back or given anew")
+    return found
+
+
+def _case(pool: Pool, asked: Asked) -> str:
+    case = _text(asked, "case", _CASE)
+    if case not in pool.cases:
+        raise Bad
+    return case
+
+
+def _cases(pool: Pool, asked: Asked, name: str) -> list[str]:
+    found = asked.get(name, [])
+    if not isinstance(found, list) or len(found) > _MOST or not all(isinstance(one, str) for one in found):
+        raise Bad
+    return [case for case in found if case in pool.cases]
+
+
+def _text(asked: Asked, name: str, form: re.Pattern[str] | None = None) -> str:
+    value = asked.get(name)
+    if not isinstance(value, str) or len(value) > _TEXT or (form and not form.fullmatch(value)):
+        raise Bad
+    return value
+
+
+def _seconds(asked: Asked) -> float | None:
+    value = asked.get("seconds")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return min(max(float(value), 0.0), 36_000.0)
+
+
+def named(asked: Asked) -> str:
+    """Who asks. Raises UserError for a name that no reader can have."""
+    return reader_name(_text(asked, "reader"))
+
+
+ACTS: dict[str, Callable[[Pool, str, Asked], Asked]] = {
+    "begin": start, "state": state, "next": following, "save": save, "open": reopen, "conflict": conflict,
+    "train": train, "release": release,
+}  # fmt: skip
