@@ -94,7 +94,8 @@ class _Desk:
 
     store: LabelStore
     reader: str
-    cases: list[LabelCase]  # that can be shown at all
+    cases: list[LabelCase]
+    hidden: set[str]  # flagged, or without a scan
     own: list[Label]
     skips: Counter[str]  # of first reads, by case
     settled: set[str]  # own cases whose repeat was labelled or skipped
@@ -123,33 +124,35 @@ class _Desk:
         """What this reader may still be asked."""
         return [
             case for case in self.cases
-            if case.id not in self.labelled and self.skips[case.id] < 2
+            if case.id not in self.hidden and case.id not in self.labelled and self.skips[case.id] < 2
             and (self.for_all(case) or case.id not in self.others)
         ]  # fmt: skip
 
     def candidates(self) -> Iterator[_Candidate]:
         """Best first: what nobody holds, then what was skipped, then what all must read though another holds it."""
-        there = [case for case in self.open_cases() if case.id not in self.avoid]
-        fresh = self._in_order([case for case in there if not self.skips[case.id]])
-        back = {found.case: found for found in self._in_order([case for case in there if self.skips[case.id]])}
-        late = [replace(back[id], why=BEFORE) for id in self.skips if id in back]
-        shared = {case.id for case in there if self.for_all(case)}
+        there = {case.id: case for case in self.open_cases() if case.id not in self.avoid}
+        known = self._in_order(there)
+        fresh = [found for found in known if not self.skips[found.case]]
+        back = {found.case: replace(found, why=BEFORE) for found in known if self.skips[found.case]}
+        late = [back[id] for id in self.skips if id in back]
+        shared = {id for id, case in there.items() if self.for_all(case)}
         yield from (found for found in (*fresh, *late) if found.case not in self.held)
         yield from (found for found in (*fresh, *late) if found.case in self.held & shared)
 
-    def _in_order(self, cases: list[LabelCase]) -> list[_Candidate]:
-        tests = [_Candidate(id, "test") for id in random_order([case for case in cases if case.test], self.store.seed)]
-        pool = {case.id: case for case in cases if not case.test}
-        picked = [_Candidate(one.case, one.kind, one.why) for one in self.order if one.case in pool]
-        for found in picked:
-            del pool[found.case]
-        picked += [_Candidate(id, "cold_start") for id in cold_start(list(pool.values()), self.store.seed)]
+    def _in_order(self, there: Collection[str]) -> list[_Candidate]:
+        """Random orders are those of all cases, so that they stay while cases are read."""
+        tests = random_order([case for case in self.cases if case.test], self.store.seed)
+        cold = cold_start([case for case in self.cases if not case.test], self.store.seed)
+        ranked = {one.case for one in self.order}
+        picked = [_Candidate(one.case, one.kind, one.why) for one in self.order]
+        picked += [_Candidate(id, "cold_start") for id in cold if id not in ranked]
+        drawn = [_Candidate(id, "test") for id in tests]
         due = self.turn % TEST_EVERY == TEST_EVERY - 1
-        return tests + picked if due else picked + tests
+        return [found for found in (drawn + picked if due else picked + drawn) if found.case in there]
 
     def again(self, random: np.random.Generator) -> _Candidate | None:
         """A case to read once more."""
-        shown = {case.id for case in self.cases} - self.avoid - self.held - self.settled
+        shown = {case.id for case in self.cases} - self.hidden - self.avoid - self.held - self.settled
         old = self.own[: max(len(self.own) + len(self.pending) - REPEAT_AFTER, 0)]
         able = [one.case for one in old if one.occasion == 0 and one.why != "import" and one.case in shown]
         return _Candidate(able[int(random.integers(len(able)))], "repeat", occasion=1) if able else None
@@ -179,7 +182,7 @@ def _desk(store: LabelStore, reader: str, avoid: set[str], gone: set[str], overl
     answered = {(label.case, label.occasion) for label in own} | {(skip.case, skip.occasion) for skip in skips}
     pending = {case for case in avoid if leased.get(case) == key}  # on the screen, its label to come
     return _Desk(
-        store, reader, [case for case in store.cases() if case.id not in gone and case.id not in flagged], own,
+        store, reader, store.cases(), gone | flagged.keys(), own,
         skips=Counter(skip.case for skip in skips if skip.occasion == 0),
         settled={case for case, occasion in answered if occasion > 0},
         others={label.case for label in labels_of(events) if reader_key(label.reader) != key},
