@@ -160,12 +160,19 @@ class Train(Settings):
     compile: bool = False
     seed: int = 0
     labels: float = Field(1.0, gt=0, le=1)  # supervised: share of the labelled patients (of train and val) learnt from
+    labels_per_class: int | None = Field(None, ge=1)  # or so many patients of each class, of train and of val
     workers: int = Field(0, ge=0)
     validate_every: int = Field(250, ge=1)
     validate_batches: int | None = Field(None, ge=1)  # at most this many batches a validation
     checkpoint_every: int = Field(250, ge=1)
     sample_every: int = Field(1000, ge=1)
     patience: int | None = Field(None, ge=1)  # validations without improvement before stopping early
+
+    @model_validator(mode="after")
+    def _labels_once(self) -> Train:
+        if self.labels_per_class is not None and self.labels < 1:
+            raise ValueError("labels and labels_per_class both say how many labels to learn from; keep one of them")
+        return self
 
     def optimiser_of(self, player: str) -> Optimiser:
         """`optimiser` with this player's overrides; those of "discriminator" are also discriminator_source's."""

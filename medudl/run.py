@@ -4,7 +4,7 @@ config.yaml          every setting
 cohort.csv, .json    the rows and splits that were used
 run.json             format version, method, image shape, status
 fitted.json          what the pipeline learnt from the training scans
-scans.json           ids of the scans learnt from, and of those that chose the best weights
+scans.json           ids of the scans learnt from, of those that chose the best weights, and whose labels were seen
 sides.json           of a translation: how the scans of either side looked
 weights.safetensors  the best weights
 checkpoint/          the last two states of the training, for `--resume`

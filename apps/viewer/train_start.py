@@ -220,7 +220,8 @@ def _scans(config: Path, changed: int, order: Order, cohort: Path, written: int)
     if order.leave_out:
         rows = leave_out(rows, order.leave_out)
     asked, plan = complete(read_config(config, order.settings), rows)
-    kind = "labelled scan" if method_class(asked.method["name"]).supervised else "healthy scan"
+    method = method_class(asked.method["name"])
+    kind = "scan" if method.semi_supervised else "labelled scan" if method.supervised else "healthy scan"
     told = (f"It will learn from {count(len(plan.train), kind)} and choose the best weights on"
             f" {len(plan.val):,} held-out ones.")  # fmt: skip
     return told + (

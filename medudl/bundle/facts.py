@@ -71,7 +71,7 @@ class Facts:
     def trained(self) -> list[Case]:
         """Those that were learnt from."""
         mine = [case for case in self.cases if case.split == "train"]
-        if self.config.data.target:
+        if self.config.data.target or type(self.method).semi_supervised:
             return mine
         return [case for case in mine if case.label] if self.supervised else training_cases(mine, self.config.data)[0]
 
@@ -257,6 +257,8 @@ def _about_model(facts: Facts) -> dict[str, str]:
 
 
 def _learnt(facts: Facts) -> str:
+    if type(facts.method).semi_supervised:
+        return "scans of any kind, few of them with their label"
     if facts.supervised:
         return "scans that have a label"
     data = facts.config.data

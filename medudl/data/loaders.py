@@ -83,24 +83,11 @@ class Loader:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from number `start` on."""
-        plan = _Epoch(self._gather, self._order(epoch), (self.seed, epoch), self)
-        if self.workers == 0:
-            yield from (plan[number] for number in range(start, len(self)))
-            return
-        loader: Any = DataLoader(
-            plan,
-            batch_size=None,
-            sampler=range(start, len(self)),
-            num_workers=self.workers,
-            multiprocessing_context="fork",
-            worker_init_fn=_begin_worker,
-            generator=torch.Generator(),  # else starting an epoch would draw from the global state
-        )
-        with warnings.catch_warnings():
-            # Python 3.12+ warns of forks beside threads; the workers read mapped memory and start none.
-            warnings.filterwarnings("ignore", message=".*use of fork.*", category=DeprecationWarning)
-            batches = iter(loader)
-        yield from batches
+        yield from in_order(self.plan(epoch), range(start, len(self)), self.workers)
+
+    def plan(self, epoch: int) -> Plan:
+        """Any batch of an epoch by its number."""
+        return Plan(self._gather, self._order(epoch), (self.seed, epoch), self)
 
     def _places(self) -> int:
         """How many items an epoch has, over all ranks."""
@@ -114,7 +101,7 @@ class Loader:
         return np.resize(order, self._places())
 
 
-class _Epoch(Dataset[Batch]):
+class Plan(Dataset[Batch]):
     """Batch `number` of one epoch and rank; a worker of torch's DataLoader makes whole batches."""
 
     def __init__(self, gather: _Gather, order: NDArray[np.int64], seed: tuple[int, int], loader: Loader) -> None:
@@ -214,6 +201,27 @@ def _common_shape(prepared: Sequence[Prepared], data: Data) -> tuple[int, ...]:
 
 def _words(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
+
+
+def in_order(plan: Dataset[Batch], numbers: range, workers: int) -> Iterator[Batch]:
+    """The batches with these numbers, made ahead by so many processes; 0: by this one, each when it is asked for."""
+    if workers == 0:
+        yield from (plan[number] for number in numbers)
+        return
+    loader: Any = DataLoader(
+        plan,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        multiprocessing_context="fork",
+        worker_init_fn=_begin_worker,
+        generator=torch.Generator(),  # else starting an epoch would draw from the global state
+    )
+    with warnings.catch_warnings():
+        # Python 3.12+ warns of forks beside threads; the workers read mapped memory and start none.
+        warnings.filterwarnings("ignore", message=".*use of fork.*", category=DeprecationWarning)
+        batches = iter(loader)
+    yield from batches
 
 
 def _begin_worker(_: int) -> None:

@@ -20,7 +20,7 @@ from medudl.metrics import classification as measures
 from medudl.metrics.intervals import Estimate, bootstrap, difference, resamples, short
 from medudl.report.verdict import FEWEST
 from medudl.run import Run
-from medudl.tasks.classify import Classification, learnt_from
+from medudl.tasks.classify import Classification, learnt_from, taught_by
 from medudl.tasks.detector import shown
 from medudl.tasks.folds import runs_of
 from medudl.tasks.outputs import Folder, without_paths
@@ -118,11 +118,11 @@ def _not_learnt_from(run: Run, cases: Sequence[Case], split: str) -> None:
 
 
 def _trivial(model: Classification, progress: bool) -> dict[str, Callable[[Prepared], Array]]:
-    """Classifiers that need no network, fitted on the scans that the run itself learnt from."""
+    """Classifiers that need no network, fitted on the scans whose labels the run itself learnt from."""
     sides = []
     cohort = model.run.cohort()
     for split in ("train", "val"):
-        cases = [case for case in learnt_from(model.run, cohort, split) if case.label in model.classes]
+        cases = [case for case in taught_by(model.run, cohort, split) if case.label in model.classes]
         features: dict[str, list[Array]] = {name: [] for name in FEATURES}
         for case in shown(cases, "trivial classifiers", progress):
             prepared = model.prepared(cohort, case)

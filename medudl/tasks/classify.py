@@ -20,7 +20,7 @@ from medudl.tasks.detector import Restored, shown
 from medudl.tasks.folds import one_run
 from medudl.tasks.outputs import Folder, without_paths
 
-__all__ = ["FILE", "Classification", "calibrate_probabilities", "classify", "learnt_from"]
+__all__ = ["FILE", "Classification", "calibrate_probabilities", "classify", "learnt_from", "taught_by"]
 
 FILE = "classification.json"
 SCANS = "scans.json"  # ids of the cases that a training learnt from and chose its weights on
@@ -113,6 +113,13 @@ def learnt_from(run: Run, cohort: Cohort, split: str) -> list[Case]:
     """The cases that the run learnt from (train) or chose its weights on (val)."""
     wanted = set(run.read_json(SCANS)[split])
     return [case for case in cases_of(cohort, run.config.data)[0] if case.id in wanted]
+
+
+def taught_by(run: Run, cohort: Cohort, split: str) -> list[Case]:
+    """Those of `learnt_from` whose label the run was shown; a semi-supervised one learns from others too."""
+    cases = learnt_from(run, cohort, split)
+    named = run.read_json(SCANS).get("labelled")
+    return [case for case in cases if named is None or split != "train" or case.id in named]
 
 
 def _log_loss(logits: Sequence[Array], truth: Sequence[int], temperature: float) -> float | None:

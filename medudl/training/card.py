@@ -45,8 +45,9 @@ def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tup
     contrasts = Counter(name for case in train for name in case.names)
     named = ", ".join(f"{name or 'unnamed'} ({count})" for name, count in sorted(contrasts.items()))
     view = run.config.data.view.replace("_25d", " with neighbours")
-    supervised = method_class(run.config.method["name"]).supervised_by(run.config.data.condition)
-    kind = "labelled" if supervised else "healthy"
+    method = method_class(run.config.method["name"])
+    kind = "labelled" if method.supervised_by(run.config.data.condition) else "healthy"
+    taught = [case for case in train if case.label] if method.semi_supervised else []
     lines = [
         f"# {run.config.method['name']}, trained by medudl {VERSION}",
         "",
@@ -54,6 +55,7 @@ def write_card(run: Run, train: Sequence[Case], val: Sequence[Case], counts: tup
         "",
         "## Trained on",
         f"- {_people(train)}: {len(train)} scans, {counts[0]} {view}",
+        *([f"- with their label: {_people(taught)}, {len(taught)} of these scans"] if taught else []),
         f"- chosen on {_people(val)}: {len(val)} {kind} scans, {counts[1]} {view}",
         *([f"- begun from the weights of {Path(run.config.init).name}"] if run.config.init else []),
         f"- series: {named}",

@@ -14,6 +14,7 @@ from medudl.data.cache import Cache
 from medudl.data.cases import Case
 from medudl.data.conditions import Told
 from medudl.data.loaders import Loader
+from medudl.data.mixed import MixedLoader
 from medudl.data.sides import Side
 from medudl.data.unpaired import UnpairedLoader
 from medudl.errors import UserError
@@ -27,8 +28,8 @@ from medudl.training.screen import Screen
 from medudl.training.sides import describe_sides
 
 CACHE = ".medudl_cache"  # beside the run folder, so that runs and folds share what they can
-AnyLoader = Loader | UnpairedLoader
-_OTHER_ORDER = 1_000_003  # added to the seed of the target side's order
+AnyLoader = Loader | UnpairedLoader | MixedLoader
+_OTHER_ORDER = 1_000_003  # added to the seed of the target side's order, and of the labelled scans'
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,21 @@ def _fill(part: Part, screen: Screen) -> set[str]:
     return {case.id for case in ready}
 
 
-def _loader(fabric: Fabric, run: Run, part: Part, training: bool | None) -> Loader:
+def _loader(fabric: Fabric, run: Run, part: Part, training: bool | None) -> Loader | MixedLoader:
     """training: of training, of validation, or (None) of the training scans in order, all of them on each rank."""
+    cases = part.val if training is False else part.train
+    if not (training and method_class(run.config.method["name"]).semi_supervised):
+        return _loader_of(fabric, run, part, cases, training)
+    labelled = [case for case in cases if case.label]
+    return MixedLoader(*(_loader_of(fabric, run, part, half, training, half is labelled) for half in (labelled, cases)))
+
+
+def _loader_of(
+    fabric: Fabric, run: Run, part: Part, cases: Sequence[Case], training: bool | None, other: bool = False
+) -> Loader:
+    """Of these cases of the part. other: in an order that has nothing to do with the first."""
     data, train, cache = part.cache.pipeline.data, run.config.train, part.cache
     cls = method_class(run.config.method["name"])
-    cases = part.val if training is False else part.train
     numbers = {name: i for i, name in enumerate(run.meta["classes"])}
     conditions = [Condition.model_validate(one) for one in run.config.options.get("conditions") or ()]
     return Loader(
@@ -118,7 +129,7 @@ def _loader(fabric: Fabric, run: Run, part: Part, training: bool | None) -> Load
         told=Told.of(conditions, cache.cohort, cases) if conditions else None,
         sources=len(run.config.data.channels) if cls.paired else None,
         batch_size=train.batch_size if training else max(train.batch_size, cls.validation_batch),
-        seed=train.seed + (_OTHER_ORDER if part.side == "target" else 0),
+        seed=train.seed + (_OTHER_ORDER if part.side == "target" or other else 0),
         shuffle=bool(training),
         augment=bool(training),
         workers=train.workers,
@@ -128,10 +139,11 @@ def _loader(fabric: Fabric, run: Run, part: Part, training: bool | None) -> Load
     )
 
 
-def _joined(loaders: Sequence[Loader]) -> AnyLoader:
+def _joined(loaders: Sequence[Loader | MixedLoader]) -> AnyLoader:
     if len(loaders) == 1:
         return loaders[0]
     source, target = loaders
+    assert isinstance(source, Loader) and isinstance(target, Loader)
     if source.shape[1:] != target.shape[1:]:
         raise UserError(
             f"the two sides differ in size ({_words(source.shape)} and {_words(target.shape)}, channels first); set"
@@ -147,6 +159,8 @@ def _write(fabric: Fabric, run: Run, parts: Sequence[Part], train: AnyLoader, va
     for part in parts:
         before = "target_" if part.side == "target" else ""
         ids |= {before + "train": [case.id for case in part.train], before + "val": [case.id for case in part.val]}
+    if method_class(run.config.method["name"]).semi_supervised:
+        ids["labelled"] = [case.id for case in parts[0].train if case.label]
     run.write_json("scans.json", ids)
     if run.config.data.target:
         run.write_json("sides.json", describe_sides(run, [(part.side, part.train, part.cache) for part in parts]))
