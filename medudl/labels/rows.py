@@ -53,10 +53,12 @@ def write_event(database: sqlite3.Connection, event: Event, key: str) -> Event:
     return Event(**{**vars(event), "seq": cursor.lastrowid})
 
 
-def read_ranking(database: sqlite3.Connection) -> Ranking | None:
-    """The newest ranking."""
+def read_ranking(database: sqlite3.Connection, id: str | None = None) -> Ranking | None:
+    """The newest ranking, or the one of that id."""
     row = database.execute(
-        "SELECT id, time, run, labels, picked, opinions, changed FROM rankings ORDER BY seq DESC LIMIT 1"
+        "SELECT id, time, run, labels, picked, opinions, changed FROM rankings WHERE ? IS NULL OR id = ?"
+        " ORDER BY seq DESC LIMIT 1",
+        (id, id),
     ).fetchone()
     if row is None:
         return None

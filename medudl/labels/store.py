@@ -191,10 +191,10 @@ class LabelStore:
                 raise UserError(f"ranking {ranking.id}: is in the store already; give each ranking an id of its own")
             write_ranking(database, ranking)
 
-    def ranking(self) -> Ranking | None:
-        """The newest ranking, None before the first."""
+    def ranking(self, id: str | None = None) -> Ranking | None:
+        """The newest ranking, or the one of that id; None where there is none."""
         with reading(self.path) as database:
-            return read_ranking(database)
+            return read_ranking(database, id)
 
     def rankings(self) -> list[tuple[str, str, int]]:
         """Id, time and number of labels of every ranking, oldest first."""
