@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sqlite3
 import time
@@ -30,16 +32,20 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """A change of the store: on the disk when the block ends, undone where it raises. Raises UserError."""
-    with faults_told(path), _turn(_present(path)), closing(_connect(path)) as database:
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            yield database
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
-        database.execute("COMMIT")
+def writing(path: Path, store: str) -> Iterator[sqlite3.Connection]:
+    """A change of the store with that id: on the disk when the block ends, undone where it raises. Raises UserError."""
+    # Connected before its turn and closed after it: the last connection to close takes time, it empties the log.
+    with faults_told(path), closing(_connect(_present(path))) as database:
+        if database.execute("SELECT value FROM facts WHERE name = 'id'").fetchone()[0] != json.dumps(store):
+            raise UserError(f"{path}: another store lies there now; nothing was saved: open it anew")
+        with _turn(path):
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
 
 
 def _present(path: Path) -> Path:
@@ -93,18 +99,24 @@ def _turn(path: Path) -> Iterator[None]:
         return
     folder = os.open(path.absolute().parent, os.O_RDONLY)
     try:
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise UserError(f"{path}: {_BUSY}") from None
-                time.sleep(0.001)
+        began = time.monotonic()
+        while not _locked(folder):
+            waited = time.monotonic() - began
+            if waited > PATIENCE:
+                raise UserError(f"{path}: {_BUSY}")
+            # Who has waited longest asks most often, and so comes first.
+            time.sleep(max(0.004 * math.exp(-waited / 0.02), 0.0001))
         yield
     finally:
         os.close(folder)
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 _BUSY = "another program has kept it locked for 10 seconds; nothing was saved: close that program and save again"

@@ -101,8 +101,7 @@ class LabelStore:
     def grow(self, cohort: Cohort) -> int:
         """Take new rows of the cohort as cases; returns how many. Patients keep their side, new ones are drawn."""
         series = cohort.series()
-        with writing(self.path) as database:
-            self._same(read_facts(database))
+        with writing(self.path, self.id) as database:
             known = {case.subject: case.test for case in read_cases(database)}
             return write_cases(database, cases_of(series, self.unit, self._side, known))
 
@@ -128,8 +127,7 @@ class LabelStore:
         """Append all of them or none; their seq and time are set by the store. Raises UserError as `save` does."""
         for draft in drafts:
             check_form(draft, self.classes)
-        with writing(self.path) as database:
-            self._same(read_facts(database))
+        with writing(self.path, self.id) as database:
             return [append(database, replace(draft, time=self._now())) for draft in drafts]
 
     def events(self, *, reader: str | None = None, case: str | None = None, since: int = 0) -> list[Event]:
@@ -168,13 +166,13 @@ class LabelStore:
         """Reserve the case for a reader; False where another holds it. One's own is renewed."""
         if not (math.isfinite(seconds) and seconds > 0):
             raise UserError(f"lease of {seconds} seconds: give more than 0")
-        with writing(self.path) as database:
+        with writing(self.path, self.id) as database:
             check_case(database, case)
             return leases.take(database, case, reader_name(reader), self.clock(), seconds)
 
     def release(self, case: str, reader: str) -> None:
         """End one's own lease; nothing where there is none."""
-        with writing(self.path) as database:
+        with writing(self.path, self.id) as database:
             leases.give_back(database, case, reader)
 
     def leased(self) -> dict[str, str]:
@@ -184,8 +182,7 @@ class LabelStore:
 
     def add_ranking(self, ranking: Ranking) -> None:
         """Append a ranking. Raises UserError where it picks a test case, or speaks of an unknown case or class."""
-        with writing(self.path) as database:
-            self._same(read_facts(database))
+        with writing(self.path, self.id) as database:
             check_ranking(ranking, {case.id: case for case in read_cases(database)}, self.classes)
             if database.execute("SELECT 1 FROM rankings WHERE id = ?", (ranking.id,)).fetchone():
                 raise UserError(f"ranking {ranking.id}: is in the store already; give each ranking an id of its own")
@@ -206,10 +203,6 @@ class LabelStore:
         from medudl.labels.reader import ReaderView
 
         return ReaderView(self, reader)
-
-    def _same(self, facts: Facts) -> None:
-        if facts.id != self.id:
-            raise UserError(f"{self.path}: another store lies there now; nothing was saved: open it anew")
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
