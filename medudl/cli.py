@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from medudl.errors import UserError
+from medudl.label_cli import label_app
 from medudl.version import VERSION
 
 app = typer.Typer(
@@ -22,6 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(label_app, name="label")
 
 # typer exports BadParameter but not its base, whose package name differs between typer's versions.
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

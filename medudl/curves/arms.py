@@ -9,6 +9,7 @@ from typing import Any
 
 from medudl.config import Config, read_config, validate_config
 from medudl.data.cohort import Cohort
+from medudl.data.seen import patients_seen
 from medudl.errors import UserError
 from medudl.methods import method_class, option_names
 from medudl.registry import check_options
@@ -31,11 +32,6 @@ class Arm:
     config: Config
     run: Run
     against: str = ""
-
-    @property
-    def unlabelled(self) -> bool:
-        """Whether it learns from train scans without a label too."""
-        return str(self.config.method.get("unlabelled", ALONE)) != ALONE
 
     @property
     def key(self) -> str:
@@ -86,13 +82,8 @@ def _opened(path: str, cohort: Cohort) -> Run:
 
 def _check_unseen(run: Run, cohort: Cohort) -> None:
     """Raise UserError where the run learnt from images of test patients, with labels or without."""
-    before = run.cohort()
-    learnt = [series for series in before.series() if series.split == "train"]
-    tested = [series for series in cohort.series() if series.split == "test"]
-    same = before.key_id == cohort.key_id
-    names, voxels = {one.subject for one in learnt} if same else set(), {one.sha256 for one in learnt} - {""}
-    seen = {one.subject for one in tested if one.subject in names or one.sha256 in voxels}
-    if seen:
+    tested = {series.subject for series in cohort.series() if series.split == "test"}
+    if seen := patients_seen(run.cohort(), cohort, tested):
         raise UserError(
             f"{run.path}: was trained on images of {len(seen)} of the test patients, which would flatter it; train it"
             " on the train split of this cohort alone"
@@ -104,10 +95,7 @@ def _own(run: Run, overrides: Sequence[str], cohort: Cohort, taken: Sequence[str
     config = read_config(run.path / "config.yaml", overrides)
     name, cls = config.method["name"], method_class(config.method["name"])
     check_options(cls, config.options, "method", later=FILLED)
-    whole = {
-        "labels": 1.0,
-        **({"labels_per_class": None} if "labels_per_class" in type(config.train).model_fields else {}),
-    }
+    whole = {"labels": 1.0, "labels_per_class": None}  # the curve deals them out
     config = config.model_copy(update={"train": config.train.model_copy(update=whole)})
     config, _ = complete(config, cohort)
     title = _unlike(run.path.resolve().name, taken)

@@ -24,7 +24,7 @@ from medudl.training.log import Log
 from medudl.training.resolve import source_of
 from medudl.training.screen import Screen
 from medudl.training.stop import StopSignals
-from medudl.training.trainer import Batches, Trainer
+from medudl.training.trainer import Trainer
 from medudl.tricks import build_tricks
 
 __all__ = ["fitted"]
@@ -71,7 +71,7 @@ def trained(arm: Arm, seed: int, scans: Scans, chosen: Chosen, fabric: Fabric, s
             "train": arm.config.train.model_copy(update=quiet),
         }
     )
-    learnt, held_out = _training(arm, seed, scans, chosen), scans.loader(chosen.val, training=False, seed=seed)
+    learnt, held_out = scans.training(chosen.train, seed), scans.loader(chosen.val, training=False, seed=seed)
     random_state.seed(seed)
     tricks = build_tricks(config.tricks)
     method = build(config.method["name"], held_out.shape, config.options, tricks)
@@ -88,12 +88,6 @@ def trained(arm: Arm, seed: int, scans: Scans, chosen: Chosen, fabric: Fabric, s
             log.close()
     method.load_state_dict(trainer.best_weights)
     return _tested(method, scans, fabric)
-
-
-def _training(arm: Arm, seed: int, scans: Scans, chosen: Chosen) -> Batches:
-    """The labelled scans; beside them, where the method learns from those too, all train scans without their labels."""
-    labelled = scans.loader(chosen.train, training=True, seed=seed)
-    return labelled
 
 
 def _tested(method: Any, scans: Scans, fabric: Fabric) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +13,20 @@ from medudl.curves.arms import Arm
 from medudl.data.cache import Cache
 from medudl.data.cases import Case, cases_of
 from medudl.data.cohort import Cohort
-from medudl.data.duplicates import linked_subjects
 from medudl.data.loaders import Loader
+from medudl.data.mixed import MixedLoader
 from medudl.data.pairs import pipeline_of
 from medudl.data.pipeline import Prepared
 from medudl.errors import UserError
 from medudl.methods import method_class
 from medudl.report.label_curve import Unit
-from medudl.training.labelled import labelled_cases, share_of
+from medudl.training.labelled import labelled_cases, per_class, share_of
 from medudl.training.preparing import CACHE
+from medudl.training.trainer import Batches
 
 __all__ = ["Chosen", "Scans", "same_test"]
+
+_OTHER_ORDER = 1_000_003  # added to the seed of the labelled half, whose order has nothing to do with the other's
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Scans:
         self.classes: list[str] = arm.config.method["classes"]
         cases = cases_of(cohort, self.data)[0]
         known = {case.id for case in labelled_cases(cases, self.classes)[0]}
-        semi = getattr(method_class(arm.config.method["name"]), "semi_supervised", False)
-        wanted = [case for case in cases if case.id in known or (semi and case.split == "train")]
+        self.semi_supervised = method_class(arm.config.method["name"]).semi_supervised
+        wanted = [case for case in cases if case.id in known or (self.semi_supervised and case.split == "train")]
         root = Path(self.data.cache) if self.data.cache else arm.run.path.parent / CACHE
         cache = Cache(root, pipeline_of(self.data, arm.run.read_json("fitted.json")), cohort)
         ready, _ = cache.fill(wanted)
@@ -68,6 +69,13 @@ class Scans:
     def chosen(self, amount: float, unit: Unit, seed: int) -> Chosen:
         """Of the patients of train and val, the same for every arm; larger amounts hold the smaller ones."""
         return Chosen(*(_dealt(self.labelled[split], amount, unit, seed) for split in ("train", "val")))
+
+    def training(self, labelled: Sequence[Case], seed: int) -> Batches:
+        """The labelled scans; beside them, for a method that learns from those too, all train scans without a label."""
+        if not self.semi_supervised:
+            return self.loader(labelled, training=True, seed=seed)
+        known = self.loader(labelled, training=True, seed=seed + _OTHER_ORDER)
+        return MixedLoader(known, self.loader(self.train, training=True, seed=seed, labels={}))
 
     def loader(
         self, cases: Sequence[Case], *, training: bool, seed: int, labels: dict[str, int] | None = None
@@ -99,20 +107,4 @@ def same_test(scans: Sequence[Scans]) -> None:
 
 
 def _dealt(cases: Sequence[Case], amount: float, unit: Unit, seed: int) -> list[Case]:
-    return share_of(cases, amount, seed) if unit == "share" else few_of(cases, int(amount), seed)
-
-
-def few_of(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
-    """The cases of `count` patients a class, or of all that there are, ordered as in `share_of`.
-
-    A patient with scans of several classes counts for each of them; copies go with those they are copies of.
-    """
-    links = linked_subjects([case.grid for case in cases])
-    groups: dict[str, set[str]] = defaultdict(set)
-    for case in cases:
-        groups[case.label].add(links[case.subject])
-    kept: set[str] = set()
-    for label in sorted(groups):
-        ordered = sorted(groups[label], key=lambda group: hashlib.sha256(f"{seed}\0{group}".encode()).hexdigest())
-        kept.update(ordered[:count])
-    return [case for case in cases if links[case.subject] in kept]
+    return share_of(cases, amount, seed) if unit == "share" else per_class(cases, int(amount), seed)
