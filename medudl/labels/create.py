@@ -81,8 +81,7 @@ def create_file(path: Path, facts: Facts, cases: Sequence[LabelCase]) -> None:
 def _fill(draft: Path, facts: Facts, cases: Sequence[LabelCase]) -> None:
     with closing(sqlite3.connect(draft, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous=FULL")
-        database.executescript(SCRIPT)
-        database.execute("BEGIN")
+        database.executescript("BEGIN;" + SCRIPT)
         database.executemany("INSERT INTO facts VALUES (?, ?)", facts.rows())
         write_cases(database, cases)
         database.execute("COMMIT")
