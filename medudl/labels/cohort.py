@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from medudl.data.cohort import Cohort, Series
 from medudl.data.duplicates import linked_subjects
+from medudl.data.index_draft import count
 from medudl.labels.cases import case_id
 from medudl.labels.store import LabelStore
 
@@ -69,35 +70,35 @@ def choose_val(classes: Mapping[str, set[str]], names: Sequence[str], seed: int)
 
 def _reason(one: Series, known: bool, flagged: bool, copy: bool) -> str:
     if not one.usable:
-        return "cannot be used, see their problems"
+        return "unusable, see column problems"
     if not known:
-        return "are not in the store; grow it to label them"
+        return "not in the store, which has to be grown"
     if copy:
-        return "are copies of a test patient's"
-    return "are flagged and have no label" if flagged else ""
+        return "copies of a test patient's"
+    return "flagged and without a label" if flagged else ""
 
 
 def _left_out(reasons: Sequence[str]) -> list[str]:
     told = sorted(set(reasons) - {""})
-    return [f"left out: {reasons.count(reason)} of {len(reasons)} scans, which {reason}" for reason in told]
+    return [f"left out: {count(reasons.count(reason), 'scan')} of {len(reasons)} ({reason})" for reason in told]
 
 
 def _unlabelled(store: LabelStore, series: Sequence[Series], gone: set[str]) -> list[str]:
     notes = []
     if waiting := len(store.conflicts()):
-        notes.append(f"without a label: {waiting} cases on which readers differ; adjudicate them")
+        notes.append(f"without a label: {count(waiting, 'case')} on which readers differ; adjudicate")
     if gone:
-        notes.append(f"gone: {len(gone)} cases of the store have no scan in this cohort")
+        notes.append(f"gone: {count(len(gone), 'case')} of the store without a scan in this cohort")
     if replaced := sum(bool(one.label) for one in series):
-        notes.append(f"replaced: {replaced} scans had a label in the cohort, which does not count here")
+        notes.append(f"replaced: the cohort's own labels of {count(replaced, 'scan')}, which do not count here")
     return notes
 
 
 def _thin(classes: Mapping[str, set[str]], names: Sequence[str]) -> list[str]:
     counts = {name: sum(name in held for held in classes.values()) for name in names}
     return [
-        f"class {name}: {'no labelled patient' if not count else 'one labelled patient, who is in train'} outside the"
-        " test set; label more of it"
-        for name, count in counts.items()
-        if count < 2
+        f"class {name}: {'no labelled patient' if not many else 'one labelled patient, for training,'} outside the test"
+        " set; label more"
+        for name, many in counts.items()
+        if many < 2
     ]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from medudl.data.cohort import Cohort, Series, write_whole
+from medudl.data.index_draft import count
 from medudl.errors import UserError
 from medudl.labels.events import Event, LabelCase
 from medudl.labels.intake import import_csv
@@ -98,13 +99,17 @@ _CONSENSUS = ("case", "label", "readers", "adjudicated", "test")
 
 
 def _keys(unit: str, rows: Mapping[str, Sequence[Series]]) -> list[str]:
-    """What tells the rows apart. `medudl index --labels` joins by the first of path, series, subject and study."""
+    """What `medudl index --labels` joins by: the first of path, series, subject and study that is there.
+
+    Beside a path it would take subject and study over as well: with another key's pseudonyms, a patient whose scans are
+    not all labelled would become two.
+    """
     if unit == "study":
         return ["subject", "study"]
     shared = Counter(path for group in rows.values() for path in {row.path for row in group})
     if max(shared.values(), default=1) == 1:
-        return ["path", "subject", "study", "series"]
-    return ["series", "subject", "study"]  # several series in one folder of DICOM files
+        return ["path", "series"]
+    return ["series"]  # several series in one folder of DICOM files
 
 
 def _labels(events: Sequence[Event], cases: Mapping[str, LabelCase]) -> Iterable[Sequence[object]]:
@@ -163,11 +168,9 @@ def _not_told(events: Sequence[Event], rows: Mapping[str, Sequence[Series]]) -> 
     for label in labels_of(events):
         seen[label.case].add(label.reader)
     if open_cases := [case for case in seen if case not in truth]:
-        sentences.append(f"{len(open_cases)} labelled cases are not in consensus.csv: readers differ; adjudicate them")
+        sentences.append(f"{count(len(open_cases), 'labelled case')} not in consensus.csv: readers differ; adjudicate")
     if gone := [case for case in truth if not rows[case]]:
-        sentences.append(
-            f"{len(gone)} labelled cases are not in consensus.csv: the cohort has no scan of them any more"
-        )
+        sentences.append(f"{count(len(gone), 'labelled case')} not in consensus.csv: no scan in the cohort any more")
     return sentences
 
 
