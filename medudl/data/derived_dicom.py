@@ -65,7 +65,7 @@ def headers(files: Sequence[Path], also: Sequence[str] = ()) -> list[Dataset]:
     sources = []
     for file in files:
         try:
-            with _quiet():
+            with quiet():
                 sources.append(_reduced(pydicom.dcmread(file, stop_before_pixels=True, force=True), also))
         except (OSError, ValueError, KeyError, AttributeError, EOFError) as error:
             raise UserError(f"{file}: not readable as DICOM ({type(error).__name__}); copy it again") from None
@@ -81,7 +81,7 @@ def parametric_map(
         lut_label=product.label, lut_explanation=product.description, unit=codes.UCUM.NoUnits,
         value_range=(float(voxels.min(initial=0)), top), slope=1.0, intercept=0.0,
     )  # fmt: skip
-    with _quiet():
+    with quiet():
         made = hd.pm.ParametricMap(
             sources, _frames(voxels), real_world_value_mappings=[mapping],
             # LINEAR would forbid a window narrower than 1
@@ -94,20 +94,22 @@ def parametric_map(
 
 
 def segmentation(
-    sources: Sequence[Dataset], mask: NDArray[np.bool_], affine: NDArray[np.float64], product: Product
-) -> Dataset:
+    sources: Sequence[Dataset], mask: NDArray[np.bool_], affine: NDArray[np.float64], product: Product,
+    *, manual: bool = False,
+) -> Dataset:  # fmt: skip
     """Binary Segmentation with one segment, "unusual area". mask: (X, Y, Z); affine: voxel -> mm in RAS.
 
-    An empty mask gives a Segmentation whose frames are all empty: "nothing unusual" is a result too.
+    manual: a person drew it, and no algorithm is named. An empty mask gives a Segmentation whose frames are all empty:
+    "nothing unusual" is a result too.
     """
     segment = hd.seg.SegmentDescription(
         1, product.label, codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.MorphologicallyAbnormalStructure,
-        "AUTOMATIC",
-        hd.AlgorithmIdentificationSequence(
+        "MANUAL" if manual else "AUTOMATIC",
+        None if manual else hd.AlgorithmIdentificationSequence(
             name=product.model, family=codes.DCM.ArtificialIntelligence, version=VERSION
         ),
     )  # fmt: skip
-    with _quiet():
+    with quiet():
         made = hd.seg.Segmentation(
             sources, _frames(mask).astype(np.uint8), "BINARY", [segment], omit_empty_frames=bool(mask.any()),
             **_common(product), **_geometry(affine, mask.shape),
@@ -117,7 +119,7 @@ def segmentation(
 
 def write_dicom(path: Path, made: Dataset) -> None:
     """Write to exactly `path`. Raises OSError (disk full, no permission)."""
-    with _quiet():
+    with quiet():
         made.save_as(path, enforce_file_format=True)
 
 
@@ -189,7 +191,7 @@ def _valid(value: Any, kind: type[DA] | type[TM]) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The libraries quote a patient's name in warnings and log lines: neither may reach a screen or a file."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom", "highdicom.base")]
     levels = [logger.level for logger in loggers]

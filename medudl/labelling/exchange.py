@@ -38,6 +38,7 @@ def agreed(store: str | Path, out: str | Path | None) -> str:
     if out is not None:
         folder = Folder.create(out)
         folder.text("agreement.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        folder.text("adjudication.csv", agreement.adjudication_csv(found))
     return agreement.text(found)
 
 
