@@ -9,6 +9,7 @@ from medudl.tricks.diff_augment import DiffAugment
 from medudl.tricks.experience_replay import PlayerReplay
 from medudl.tricks.feature_matching import FeatureMatching
 from medudl.tricks.minibatch_discrimination import MinibatchDiscrimination
+from medudl.tricks.separate_batch_norm import SeparateBatchNorm
 from medudl.tricks.spectral_norm import SpectralNorm
 from medudl.tricks.trick import Trick
 from medudl.tricks.weight_clipping import WeightClipping
@@ -16,6 +17,7 @@ from medudl.tricks.weight_clipping import WeightClipping
 _NEVER: Mapping[type[Trick], str] = {
     FeatureMatching: "is the generator's loss here already; leave it out",
     MinibatchDiscrimination: "lets an image's class depend on the other images of its batch; leave it out",
+    SeparateBatchNorm: "is for a discriminator with batch norm, and this one has none; leave it out",
     PlayerReplay: "plays against past weights, and the generator matches features of the present ones; leave it out",
 }
 

@@ -159,14 +159,14 @@ class SemiSupervisedGAN(Adversarial):
 
     def noise_codes(self, count: int) -> Tensor:
         """(count, Z), N(0, I)."""
-        return torch.randn(count, self.latent, device=self.share.device)
+        return torch.randn(count, self.latent, device=self.share.device, dtype=self.share.dtype)
 
     def make(self, code: Tensor) -> Tensor:
-        """What the generator makes, in [-1, 1], float32: (B, Z) -> (B, C, *S)."""
+        """What the generator makes, in [-1, 1], float32 at the least: (B, Z) -> (B, C, *S)."""
         if self.generator is None:
             raise UserError(f"method.unlabelled: {self.unlabelled} has no generator; train with unlabelled: gan")
         image: Tensor = self.generator(code)
-        return image.float()
+        return image.to(self.share.dtype)
 
     def extra_state(self) -> dict[str, object]:
         """How far the pseudo-labels' weight has risen."""

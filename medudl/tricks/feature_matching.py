@@ -21,10 +21,14 @@ def distance_of_means(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         sum over layers, units of (E f(x) - E f(G(z)))^2
 
     It does not ask which image is beside which: it is the distance of the means, not the mean of the distances. The
-    real side is cut from its graph. real, fake: (B, K, *s) or (B, K) a layer. Returns a scalar, in float32.
+    real side is cut from its graph. real, fake: (B, K, *s) or (B, K) a layer. A scalar, in float32 at the least.
     """
-    gaps = [x.detach().float().mean(0) - y.float().mean(0) for x, y in zip(real, fake, strict=True)]
+    gaps = [_precise(x.detach()).mean(0) - _precise(y).mean(0) for x, y in zip(real, fake, strict=True)]
     return torch.stack([gap.square().sum() for gap in gaps]).sum()
+
+
+def _precise(features: Tensor) -> Tensor:
+    return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
 class Matching(AdversarialTrick):
