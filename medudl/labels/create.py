@@ -31,6 +31,7 @@ class Facts:
     classes: list[str]
     repeats: float
     side: Side
+    overlap: float = 1.0  # as in stores that were made before there was a choice
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and JSON of each."""

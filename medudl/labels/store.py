@@ -44,6 +44,7 @@ class LabelStore:
     raises UserError where the file is absent, damaged, locked, read-only or the disk full.
 
     id: of this store, kept by its copies. classes: names in the order of their keys. repeats: share of silent repeats.
+    overlap: share of the pool that every reader reads.
     clock: seconds since 1970, for times and leases.
     """
 
@@ -52,25 +53,30 @@ class LabelStore:
         self.id, self.unit, self.classes = facts.id, facts.unit, facts.classes
         self.repeats, self.seed, self.test_share = facts.repeats, facts.side.seed, facts.side.share
         self.clock: Callable[[], float] = time.time
+        self.overlap = facts.overlap
         self._side = facts.side
 
     @classmethod
     def create(
         cls, path: str | Path, cohort: Cohort, classes: Sequence[str], *,
         unit: Literal["series", "study"] | None = None, test_share: float = 0.2, repeats: float = 0.05, seed: int = 0,
+        overlap: float = 1.0,
     ) -> LabelStore:  # fmt: skip
         """Make a store of the cohort's usable rows, in one move.
 
         unit: what one label is about; None: the study where one holds several series. The test set is the cohort's
         split "test" where it has splits, else `test_share` of the patients drawn by `seed`; copies stay on one side.
+        overlap: share of the other cases that every reader reads; the rest is for whoever comes first.
         Raises UserError: exists, no usable scan, fewer than 2 or more than 9 classes, a network file system.
         """
         path, series = Path(path), cohort.series()
         unit = natural_unit(series) if unit is None else unit
         names = check_facts(path, unit, classes, test_share, repeats)
+        if not 0 <= overlap <= 1:
+            raise UserError(f"{path}: overlap {overlap}; give a share from 0 to 1")
         side = Side(any(one.split for one in series), test_share, seed)
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        facts = Facts(uuid.uuid4().hex, created, unit, names, repeats, side)
+        facts = Facts(uuid.uuid4().hex, created, unit, names, repeats, side, overlap)
         create_file(path, facts, cases_of(series, unit, side, {}))
         return cls(path, facts)
 

@@ -41,7 +41,7 @@ class Turn:
 
 def next_turn(
     store: LabelStore | ReaderView, reader: str, *, avoid: Collection[str] = (),
-    random: np.random.Generator | None = None, gone: Collection[str] = (), overlap: float = 1.0,
+    random: np.random.Generator | None = None, gone: Collection[str] = (),
 ) -> Turn | None:  # fmt: skip
     """Choose and lease this reader's next case; None when nothing is left.
 
@@ -51,13 +51,13 @@ def next_turn(
     Not shown: what this reader has labelled, what anybody has flagged, and while others are left what another holds.
 
     avoid: not these now, as the case on the screen is while the next one is fetched. gone: no scan any more, see
-    `gone_cases`. overlap: share of the pool that every reader reads (drawn by the store's seed; test cases are read by
-    all); the rest is for whoever comes first, and never on two screens at once. With the default of 1 all read all.
+    `gone_cases`. Every reader reads the test cases and `store.overlap` of the pool, drawn by the store's seed; the rest
+    is for whoever comes first, and never on two screens at once. With an overlap of 1 all read all.
     random: for repeats; by default fixed by store, reader and turn, so that asking again gives the same answer.
     Other readers' work decides at most which case comes, never what is said of it.
     """
     store = store._store if isinstance(store, ReaderView) else store
-    desk = _desk(store, reader, set(avoid), set(gone), overlap)
+    desk = _desk(store, reader, set(avoid), set(gone))
     served = next((found for found in desk.candidates() if desk.taken(found)), None)
     if served is None:
         return None
@@ -106,7 +106,6 @@ class _Desk:
     turn: int
     pending: set[str]
     avoid: set[str]
-    overlap: float
     labelled: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,7 +117,7 @@ class _Desk:
 
     def for_all(self, case: LabelCase) -> bool:
         drawn = int.from_bytes(hashlib.sha256(f"{self.store.seed}/overlap/{case.id}".encode()).digest()[:8], "big")
-        return case.test or drawn < self.overlap * 2**64
+        return case.test or drawn < self.store.overlap * 2**64
 
     def open_cases(self) -> list[LabelCase]:
         """What this reader may still be asked."""
@@ -170,7 +169,7 @@ class _Desk:
         return False
 
 
-def _desk(store: LabelStore, reader: str, avoid: set[str], gone: set[str], overlap: float) -> _Desk:
+def _desk(store: LabelStore, reader: str, avoid: set[str], gone: set[str]) -> _Desk:
     key = reader_key(reader)
     events = store.events()
     mine = [event for event in events if reader_key(event.reader) == key]
@@ -188,7 +187,7 @@ def _desk(store: LabelStore, reader: str, avoid: set[str], gone: set[str], overl
         others={label.case for label in labels_of(events) if reader_key(label.reader) != key},
         held={case for case, holder in leased.items() if holder != key},
         order=ranking.order if ranking else [], ranking=ranking.id if ranking else "",
-        turn=len(own) + len(skips) + len(pending), pending=pending, avoid=avoid, overlap=overlap,
+        turn=len(own) + len(skips) + len(pending), pending=pending, avoid=avoid,
     )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medudl.data.cohort import Cohort, Series
+from medudl.errors import UserError
 from medudl.labels.events import Event, LabelCase, Picked, Ranking, reader_key
 from medudl.labels.queue import cold_start
 from medudl.labels.standing import flags_of, labels_of, standing
@@ -22,8 +24,9 @@ from medudl.labels.turns import AT_RANDOM, BEFORE, REPEAT_AFTER, Turn, gone_case
 class Memory(LabelStore):
     """The calls that turns are made of, without a disk: a thousand random sequences in seconds."""
 
-    def __init__(self, pool: int, tests: int, repeats: float = 0.0, seed: int = 0) -> None:
+    def __init__(self, pool: int, tests: int, repeats: float = 0.0, seed: int = 0, overlap: float = 1.0) -> None:
         self.id, self.seed, self.repeats, self.classes = "memory", seed, repeats, ["a", "b"]
+        self.overlap = overlap
         self._cases = [LabelCase(f"c{i:03}", f"p{i // 2}", "", (str(i),), i >= pool) for i in range(pool + tests)]
         self._events: list[Event] = []
         self._leases: dict[str, str] = {}
@@ -93,7 +96,7 @@ ACTIONS = st.lists(
 def test_any_sequence_of_turns_keeps_the_promises(
     actions: list[tuple[str, str]], pool: int, tests: int, repeats: float, overlap: float
 ) -> None:
-    store = Memory(pool, tests, repeats)
+    store = Memory(pool, tests, repeats, overlap=overlap)
     random = np.random.default_rng(pool)
     held = {case.id for case in store.cases() if case.test}
     for reader, action in [*actions, *[("Ann", "label")] * 120]:
@@ -105,7 +108,7 @@ def test_any_sequence_of_turns_keeps_the_promises(
             for event in mine[-1:]:
                 store.save(reader=reader, kind="undo", case=event.case, value=event.id)
             continue
-        turn = next_turn(store, reader, overlap=overlap)
+        turn = next_turn(store, reader)
         if turn is None:
             continue
         labelled = {label.case for label in labels_of(mine) if label.occasion == 0}
@@ -121,18 +124,18 @@ def test_any_sequence_of_turns_keeps_the_promises(
         if action != "look":
             store.answer(turn, reader, action)
     for reader in ("Bo", "Ann"):  # Bo lets go of what he holds
-        read_all_or_flagged(store, reader, overlap)
+        read_all_or_flagged(store, reader)
     first_reads = [(label.reader.casefold(), label.case) for label in labels_of(store.events()) if label.occasion == 0]
     told = {(reader, case) for reader, case in first_reads}
-    assert next_turn(store, "Ann", overlap=overlap) is None
+    assert next_turn(store, "Ann") is None
     if overlap == 0:
         pool_reads = [case for _, case in told if case not in held]
         assert len(pool_reads) == len(set(pool_reads)), "one reader a case"
 
 
-def read_all_or_flagged(store: Memory, reader: str, overlap: float) -> None:
+def read_all_or_flagged(store: Memory, reader: str) -> None:
     for _ in range(200):
-        if (turn := next_turn(store, reader, overlap=overlap)) is None:
+        if (turn := next_turn(store, reader)) is None:
             return
         store.answer(turn, reader)
     raise AssertionError("the queue never ends")
@@ -306,14 +309,14 @@ def test_a_case_that_both_must_read_is_given_to_both_in_the_end() -> None:
     ann, bo = next_turn(store, "Ann"), next_turn(store, "Bo")
     assert ann is not None and ann == bo
     assert store.leased() == {"c000": "Ann"}
-    alone = Memory(1, 0)
-    assert next_turn(alone, "Ann", overlap=0) is not None and next_turn(alone, "Bo", overlap=0) is None
+    alone = Memory(1, 0, overlap=0)
+    assert next_turn(alone, "Ann") is not None and next_turn(alone, "Bo") is None
 
 
 def test_overlap_is_the_share_of_the_pool_that_two_readers_both_read() -> None:
-    store = Memory(160, 10)
+    store = Memory(160, 10, overlap=0.25)
     while True:
-        turns = {reader: next_turn(store, reader, overlap=0.25) for reader in ("Ann", "Bo")}
+        turns = {reader: next_turn(store, reader) for reader in ("Ann", "Bo")}
         for reader, turn in turns.items():
             if turn is not None:
                 store.answer(turn, reader)
@@ -330,10 +333,10 @@ def test_a_turn_tells_a_reader_nothing_of_other_readers() -> None:
     assert {field.name for field in fields(Turn)} == {"case", "kind", "why", "occasion", "ranking", "place", "left"}
 
 
-def made(folder: Path, count: int, seed: int = 0) -> tuple[LabelStore, Cohort]:
+def made(folder: Path, count: int, overlap: float = 1.0) -> tuple[LabelStore, Cohort]:
     rows = [Series(f"p{i}", "1", f"s{i}", path=f"{i}.nii.gz") for i in range(count)]
     cohort = Cohort.of(folder, rows)
-    return LabelStore.create(folder / "labels.sqlite", cohort, ["normal", "sick"], repeats=0, seed=seed), cohort
+    return LabelStore.create(folder / "labels.sqlite", cohort, ["normal", "sick"], repeats=0, overlap=overlap), cohort
 
 
 def save(store: LabelStore, reader: str, turn: Turn) -> None:
@@ -370,7 +373,7 @@ def test_readers_at_once_on_a_real_store_hold_different_cases(tmp_path: Path) ->
 
 
 def test_a_label_that_came_in_between_is_seen(tmp_path: Path) -> None:
-    store, _ = made(tmp_path, 4)
+    store, _ = made(tmp_path, 4, overlap=0)
 
     class Slow(LabelStore):
         """Bo labels each case between Ann's look at the log and her lease."""
@@ -381,9 +384,9 @@ def test_a_label_that_came_in_between_is_seen(tmp_path: Path) -> None:
             return super().lease(case, reader, seconds)
 
     slow = Slow.open(store.path)
-    turn = next_turn(slow, "Ann", overlap=0)
+    turn = next_turn(slow, "Ann")
     assert turn is not None and turn.kind == "test", "only the test case is for both"
-    assert next_turn(store, "Ann", overlap=0, avoid={turn.case}) is None
+    assert next_turn(slow, "Ann", avoid={turn.case}) is None
 
 
 def test_a_scan_that_is_gone_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -397,3 +400,11 @@ def test_a_scan_that_is_gone_is_told_in_a_sentence(tmp_path: Path) -> None:
         assert turn.case not in gone
         save(store, "Ann", turn)
     assert len(store.labels()) == 3
+
+
+def test_overlap_is_kept_with_the_store(tmp_path: Path) -> None:
+    store, cohort = made(tmp_path, 4, overlap=0.25)
+    assert LabelStore.open(store.path).overlap == store.overlap == 0.25
+    with pytest.raises(UserError, match="overlap 1.5"):
+        LabelStore.create(tmp_path / "other.sqlite", cohort, ["a", "b"], overlap=1.5)
+    assert not (tmp_path / "other.sqlite").exists()
