@@ -11,7 +11,7 @@ from apps.viewer.label_desk import Pool
 from apps.viewer.label_state import case_of, issued, next_case, state_of
 from apps.viewer.label_train import begin as begin_training
 from medudl.errors import UserError
-from medudl.labels.events import Event, reader_key, reader_name
+from medudl.labels.events import Event, Label, reader_key, reader_name
 from medudl.labels.standing import labels_of, standing
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -123,7 +123,7 @@ def reopen(pool: Pool, reader: str, asked: Asked) -> Asked:
     """One of the reader's own labels, to be looked at again."""
     label = _own_label(pool, reader, _text(asked, "event"))
     found = case_of(pool, label.case, "You have labelled this case; a class key saves a new label, Esc leaves it.", "",
-                    edits=label.id, value=label.value, head="Your label again")  # fmt: skip
+                    edits=label.event, value=label.value, head="Your label again")  # fmt: skip
     return {"next": found}
 
 
@@ -161,7 +161,7 @@ def _knows(pool: Pool, reader: str, case: str) -> bool:
     return told or (any(one.kind == "label" for one in own) and ranking is not None and case in ranking.opinions)
 
 
-def _own_label(pool: Pool, reader: str, event: str) -> Any:
+def _own_label(pool: Pool, reader: str, event: str) -> Label:
     found = next((one for one in pool.store.labels(reader=reader) if one.event == event), None)
     if found is None:
         raise UserError("this label does not count any more: it was taken back or given anew")

@@ -27,7 +27,8 @@ class Pool:
     """One store and the scans of its cases.
 
     rows: case -> series, [] where they are gone. lost: case -> why it cannot be shown, found out so far. issued: what
-    was shown why, by (reader, case): a reader is not told, so that the browser does not know.
+    was shown why, by (reader, case): a reader is not told, so that the browser does not know. advice: by the newest
+    ranking, whether more labels help.
     """
 
     catalogue: Catalogue
@@ -38,6 +39,7 @@ class Pool:
     stamp: tuple[int, ...]
     lost: dict[str, str] = field(default_factory=dict)
     issued: dict[tuple[str, str], Issued] = field(default_factory=dict)
+    advice: dict[str, str] = field(default_factory=dict)
 
     def sources(self, case: str) -> list[Source]:
         """What is shown of a case, decoded already. No patient is named: a case is read for itself.

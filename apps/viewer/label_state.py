@@ -11,6 +11,7 @@ from apps.viewer.label_desk import Issued, Pool
 from apps.viewer.label_train import training_of
 from apps.viewer.words import count
 from medudl.errors import UserError
+from medudl.labels.advice import advice
 from medudl.labels.events import Event, Label, reader_key
 from medudl.labels.standing import labels_of, standing
 from medudl.labels.turns import next_turn
@@ -27,15 +28,18 @@ def state_of(pool: Pool, reader: str) -> dict[str, Any]:
     done = {label.case for label in labels if label.occasion == 0}
     left = len(_open(pool, own, done))
     ranking = pool.store.ranking()
+    hint = pool.advice.get(ranking.id, "") if ranking else ""
     return {
-        "reader": reader, "done": len(done), "left": left, "total": len(done) + left, "hint": hint_of(pool),
+        "reader": reader, "done": len(done), "left": left, "total": len(done) + left, "hint": hint,
         "history": _history(labels), "ranking": ranking.id if ranking else "", "training": training_of(pool),
     }  # fmt: skip
 
 
-def hint_of(pool: Pool) -> str:
-    """Whether more labels still help, in a sentence; "" before that can be said."""
-    return ""
+def advise(pool: Pool) -> None:
+    """Work out whether more labels still help, once for each ranking: it takes longer than a label may."""
+    kept = pool.store.rankings()
+    if kept and kept[-1][0] not in pool.advice:
+        pool.advice = {kept[-1][0]: " ".join(advice(pool.store))}
 
 
 def case_of(pool: Pool, case: str, why: str, ranking: str, **more: Any) -> dict[str, Any]:
@@ -49,6 +53,7 @@ def next_case(pool: Pool, reader: str, avoid: set[str]) -> dict[str, Any]:
     gone = {case for case, rows in pool.rows.items() if not rows}
     for case in gone:
         pool.lost.setdefault(case, "")
+    advise(pool)
     while (turn := next_turn(pool.store, reader, avoid=avoid, gone=set(pool.lost))) is not None:
         try:
             found = case_of(pool, turn.case, _WHY.get(turn.kind, turn.why), turn.ranking)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from apps.viewer.trainings import State, duration, speed, state_of, steps_of
 from medudl.errors import UserError
 from medudl.training.course import Course
 
+CONFIG = "label.yaml"
 _NEEDED = 2  # patients with a label of each class: one to learn from, one to choose the best weights on
 
 
@@ -40,17 +42,31 @@ def begin(pool: Pool) -> None:
     if run and state_of(run).alive:
         raise UserError("A training is at work already; it ends first.")
     place = free_run(pool.store.path)
-    table = pool.file.path if pool.file else None
-    Process(place).start(arguments(pool.store.path, place, table, folder), folder)
+    Process(place).start(arguments(pool, place), folder)
 
 
-def arguments(store: Path, run: Path, table: Path | None, folder: Path) -> list[str]:
-    """The words behind `medudl`, paths relative to the opened folder."""
+def arguments(pool: Pool, run: Path) -> list[str]:
+    """The words behind `medudl`, paths relative to the opened folder.
+
+    label.yaml beside the store says how to train; without it the config that the command itself takes.
+    """
+    store, folder = pool.store.path, pool.catalogue.folder
 
     def near(path: Path) -> str:
         return Path(os.path.relpath(path, folder)).as_posix()
 
-    return ["label", near(store), "train", "-o", near(run), *(["--cohort", near(table)] if table else [])]
+    own = store.parent / CONFIG
+    words = ["label", near(store), "train", *([near(own)] if own.is_file() else []), "-o", near(run)]
+    if pool.file is not None:
+        words += ["--cohort", near(pool.file.path)]
+    return words if own.is_file() else [*words, "--set", f"data.where={_where(pool)}"]
+
+
+def _where(pool: Pool) -> str:
+    """The contrast of the cases where they have one and the same; else all that they show is learnt from."""
+    contrasts = {row.contrast for rows in pool.rows.values() for row in rows}
+    (only, *others) = sorted(contrasts) or [""]
+    return "{}" if others or not only else json.dumps({"contrast": only})
 
 
 def learnable(pool: Pool) -> dict[str, str]:

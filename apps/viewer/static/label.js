@@ -68,7 +68,7 @@ export class Labelling extends Asides {
     this.history = state.history;
     if (state.ranking !== this.ranking && this.ranking !== undefined) {
       this.drop();
-      this.tell("A new model has ranked the cases: the order is new from the next case on.");
+      this.panel.news("A new model has put the cases in order.");
     }
     this.ranking = state.ranking;
     this.training = state.training;
@@ -136,6 +136,9 @@ export class Labelling extends Asides {
     if (this.parked.length) {
       this.show(this.parked.pop());
       return;
+    }
+    if (this.next && !this.next.next) {
+      this.drop(); // an empty queue was told of while a case was still open: it is asked again
     }
     if (!this.next) {
       this.now = null;

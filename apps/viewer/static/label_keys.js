@@ -33,6 +33,7 @@ export function takeKeys(viewer, page) {
   before(keys, "ArrowUp", () => page.move(-1));
   before(keys, "ArrowDown", () => page.move(1));
   before(keys, "Escape", () => page.leave());
+  keys.table.sort((a, b) => (b.group === GROUP) - (a.group === GROUP)); // what one is here for stands first in the help
   viewer.toolbar.groups.window.querySelector("select").title = "Window (keys V and 0)";
 }
 

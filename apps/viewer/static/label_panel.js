@@ -30,7 +30,8 @@ export class LabelPanel {
     this.bar = el("progress", { "aria-label": "Progress" });
     this.pace = quiet();
     this.advice = quiet();
-    panel(viewer, 0, this.count, this.bar, this.pace, this.advice);
+    this.fresh = quiet();
+    panel(viewer, 0, this.count, this.bar, this.pace, this.advice, this.fresh);
   }
 
   choices(viewer) {
@@ -122,6 +123,11 @@ export class LabelPanel {
     say(this.advice, hint);
     this.list(history);
     this.trained(training);
+  }
+
+  /** What has changed while cases were read; the first label after it takes it away. */
+  news(text) {
+    say(this.fresh, text);
   }
 
   list(history, chosen = -1) {

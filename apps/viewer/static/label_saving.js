@@ -4,6 +4,8 @@ import { eventId } from "./label_ask.js";
 
 const LONGEST = 3600; // seconds: who was away for longer has not read for longer
 
+const SAVED = { undo: "Taken back.", skip: "Skipped. It comes back when all else is done.", flag: "Flagged. It comes to no other reader." };
+
 export class Saving {
   constructor(page) {
     this.page = page;
@@ -23,11 +25,11 @@ export class Saving {
     this.keep("reader", name);
   }
 
-  /** "0.2 minutes a label in this session". */
+  /** What a label takes in this session, "" before the first. */
   get pace() {
     const n = this.seconds.length;
-    const minutes = this.seconds.reduce((sum, one) => sum + one, 0) / 60 / Math.max(n, 1);
-    return n ? `This session: ${minutes < 1 ? minutes.toFixed(2) : minutes.toFixed(1)} minutes a label` : "";
+    const mean = this.seconds.reduce((sum, one) => sum + one, 0) / Math.max(n, 1);
+    return n ? `This session: ${mean < 60 ? `${mean.toFixed(0)} seconds` : `${(mean / 60).toFixed(1)} minutes`} a label` : "";
   }
 
   /** event: the key or click, whose time is where the clock starts. */
@@ -92,11 +94,12 @@ export class Saving {
   async saved(pending, answer, old) {
     const { page } = this;
     const { kind, value, seconds } = pending;
-    page.panel.tell(old ? `Saved now: ${wordOf(pending)}, which could not be saved before.` : `Saved: ${wordOf(pending)}`, "saved");
+    page.panel.tell(old ? `Saved now: ${wordOf(pending)}, which could not be saved before.` : SAVED[kind] ?? `Saved: ${value}`, "saved");
     this.times.push({ saved: performance.now() - this.key, painted: null });
     if (kind === "label" && seconds !== null && !pending.edits) {
       this.seconds.push(seconds);
     }
+    page.panel.news("");
     page.take(answer.state);
     if (kind === "undo") {
       page.panel.before("", null);

@@ -102,7 +102,7 @@ function windowMenu(viewer) {
       return;
     }
     const presets = presetsOf(meta);
-    const names = presets.map(({ key, name }) => `${name} (${key})`);
+    const names = presets.map(({ key, name }) => (viewer.keys.find(key)?.group === "Window" ? `${name} (${key})` : name));
     if (listed !== names.join()) {
       listed = names.join();
       menu.replaceChildren(el("option", { value: "", hidden: true }, "own window"), ...presets.map(({ key }, n) => el("option", { value: key }, names[n])));
