@@ -1,7 +1,8 @@
 """Learning from medical scans without labels.
 
 Each command is a function of the same name: `medudl.index`, `train`, `detect`, `translate`, `sample`, `embed`,
-`classify`, `evaluate`, `export`, `view`.
+`classify`, `evaluate`, `export`, `view`; those of `medudl label` are `label_start`, `label_import`, `label_export`,
+`label_agreement`, `label_queue`, `label_train`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,24 @@ from typing import TYPE_CHECKING, Any
 from medudl.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from medudl.api import classify, detect, embed, evaluate, export, index, sample, train, translate, view
+    from medudl.api import (
+        classify,
+        detect,
+        embed,
+        evaluate,
+        export,
+        index,
+        label_agreement,
+        label_export,
+        label_import,
+        label_queue,
+        label_start,
+        label_train,
+        sample,
+        train,
+        translate,
+        view,
+    )
 
 __all__ = [
     "__version__",
@@ -19,6 +37,12 @@ __all__ = [
     "evaluate",
     "export",
     "index",
+    "label_agreement",
+    "label_export",
+    "label_import",
+    "label_queue",
+    "label_start",
+    "label_train",
     "sample",
     "translate",
     "train",

@@ -231,3 +231,25 @@ def test_the_cost_of_a_label_is_the_median_of_first_reads(way: Path, tmp_path: P
     store.save(case=cases[3], **more)
     cost = cost_of(store.path)
     assert cost.seconds == 7.0 and cost.reads == 3 and cost.unit == "series"
+
+
+def test_what_a_pretraining_has_seen_counts_too(way: Path, tmp_path: Path) -> None:
+    """A classifier that began from a run on other splits: the test patients that run learnt from get no opinion."""
+    rows = Cohort.read(way / "cohort.csv")
+    store = _store(way)
+    tested = sorted({case.subject for case in store.cases() if case.test})
+    rows.table["split"] = ["val" if s not in tested[:3] and n % 3 == 0 else "train"
+                           for n, s in enumerate(rows.table["subject"])]  # fmt: skip
+    rows.write(tmp_path / "cohort.csv")
+    method = {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}
+    tree = {"method": method, "data": tiny().data.model_dump(), "train": tiny().train.model_dump()}
+    api.train(validate_config(tree, "test"), tmp_path / "cohort.csv", tmp_path / "pretrained", progress=False)
+    settings = {"method": {"name": "classifier", "init": str(tmp_path / "pretrained")}, "train": tree["train"]}
+    config = validate_config(settings, "test")
+    lines = api.label_train(store.path, config, tmp_path / "run", cohort=way / "cohort.csv", progress=False)
+    learnt = {s.subject for s in Run.open(tmp_path / "pretrained").cohort().series() if s.split == "train"} & {*tested}
+    assert len(learnt) >= 3 and any(f"{len(learnt)} test patients are passed over" in line for line in lines)
+    ranking = store.ranking()
+    assert ranking is not None
+    told = {case.subject for case in store.cases() if case.test and case.id in ranking.opinions}
+    assert told == {*tested} - learnt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from medudl.data.cohort import Cohort
 from medudl.errors import UserError
 from medudl.labelling.prepare import cohort_of
 from medudl.labels.exchange import export_csv, import_csv
@@ -46,9 +47,13 @@ def take_out(store: str | Path, out: str | Path, dicom: bool, cohort: str | Path
     """See `api.label_export`."""
     opened, out = LabelStore.open(store), Path(out)
     rows = cohort_of(opened, cohort)
-    lines = [*export_csv(opened, rows, out), f"{out}: labels.csv, consensus.csv, events.csv and data_dictionary.csv"]
-    if dicom:
-        from medudl.labels.reports import export_reports
+    if not dicom:
+        return _tables(opened, rows, out)
+    from medudl.labels.reports import export_reports, reportable
 
-        lines += export_reports(opened, rows, out / "dicom")
-    return lines
+    found = reportable(opened, rows)  # before anything is written
+    return [*_tables(opened, rows, out), *export_reports(opened, rows, found, out / "dicom")]
+
+
+def _tables(store: LabelStore, rows: Cohort, out: Path) -> list[str]:
+    return [*export_csv(store, rows, out), f"{out}: labels.csv, consensus.csv, events.csv and data_dictionary.csv"]

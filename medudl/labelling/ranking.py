@@ -69,7 +69,7 @@ def rank_pool(
     cases = {case.id: case for case in store.cases()}
     read = {label.case for label in store.labels()}
     tested = {case.subject for case in cases.values() if case.test}
-    told = patients_seen(run.cohort(), cohort, tested)
+    told = _seen(run, cohort, tested)
     pool = [id for id, case in cases.items() if not case.test and id not in read]
     wanted = {id for id in pool} | {id for id, case in cases.items() if case.test and case.subject not in told}
     looked = _look(model, store, cohort, wanted, [id for id in read if not cases[id].test], progress)
@@ -84,6 +84,15 @@ def rank_pool(
     store.add_ranking(ranking)
     seen = [f"{len(told)} test patients are passed over: {run.path} was trained on images of theirs"] if told else []
     return ranking, [*seen, *looked.notes]
+
+
+def _seen(run: Run, cohort: Cohort, tested: set[str]) -> set[str]:
+    """The test patients of whom the run, or the one it began from, has learnt images."""
+    found = patients_seen(run.cohort(), cohort, tested)
+    init = run.config.init
+    if init is not None and (Path(init) / "run.json").is_file():
+        found |= _seen(Run.open(init), cohort, tested)
+    return found
 
 
 def _known_labels(store: LabelStore, run: Run) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,33 +21,46 @@ from medudl.labels.store import LabelStore
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["export_reports", "import_reports"]
+__all__ = ["export_reports", "import_reports", "reportable"]
 
 Rows = Mapping[str, Sequence[Series]]  # case -> its rows of the cohort
 
 
-def export_reports(store: LabelStore, cohort: Cohort, out: Path) -> list[str]:
-    """Write the first reads of cases that came as DICOM, and the masks drawn on them; sentences on what was written.
+@dataclass(frozen=True)
+class Written:
+    """What there is to write of a store. labels, masks: on cases that came as DICOM; others: labels on other cases."""
 
-    Every object carries the patient and the study of its source, as it must. Raises UserError: OUT not writable, no
-    labelled case that came as DICOM.
-    """
+    rows: Rows
+    labels: list[Label]
+    masks: list[Event]
+    others: int
+
+
+def reportable(store: LabelStore, cohort: Cohort) -> Written:
+    """First reads and masks of cases that came as DICOM. Raises UserError where there is none."""
     rows = {id: [one for one in series if one.format == "dicom"] for id, series in store.series_of(cohort).items()}
     first = [label for label in store.labels() if label.occasion == 0]
     kept = [label for label in first if rows[label.case]]
     masks = [one for one in standing(store.events()) if one.kind == "mask" and rows[one.case]]
     if not kept and not masks:
         raise UserError(f"{store.path}: no labelled case came as DICOM; leave --dicom out")
+    return Written(rows, kept, masks, len(first) - len(kept))
+
+
+def export_reports(store: LabelStore, cohort: Cohort, found: Written, out: Path) -> list[str]:
+    """Write what `reportable` found, and return sentences on it.
+
+    Every object carries the patient and the study of its source, as it must. Raises UserError: OUT not writable, a scan
+    that cannot be read.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        reports = _write_reports(kept, rows, cohort, out)
-        drawn, notes = _write_masks(masks, rows, store, cohort, out)
+        reports = _write_reports(found.labels, found.rows, cohort, out)
+        drawn, notes = _write_masks(found.masks, found.rows, store, cohort, out)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); give another folder") from None
-    told = [f"{out}: {reports} Structured Reports with {len(kept)} labels, {drawn} Segmentations"]
-    told += (
-        [f"{len(first) - len(kept)} labels have no report: their scans are no DICOM"] if len(first) > len(kept) else []
-    )
+    told = [f"{out}: {reports} Structured Reports with {len(found.labels)} labels, {drawn} Segmentations"]
+    told += [f"{found.others} labels have no report: their scans are no DICOM"] if found.others else []
     return [*told, *notes]
 
 

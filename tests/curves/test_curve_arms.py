@@ -103,6 +103,11 @@ def test_error_against_the_number_of_labels(place: Path, tmp_path: Path, monkeyp
     trained = len(dealt)
     api.label_curve(place / "semi", tmp_path / "out", **arguments)
     assert len(dealt) == trained, "finished fits are kept"
+    store = api.label_start(tmp_path / "labels.sqlite", place / "cohort.csv", ["NORMAL", "ILL"])
+    store.save(id="0" * 32, reader="Ann", kind="label", case=store.cases()[0].id, value="ILL", seconds=30.0)
+    priced = api.label_curve(place / "semi", tmp_path / "out", store=store.path, **arguments)
+    assert [row["minutes"] for row in priced["rows"]] == [2.0] * 4 + [7.0] * 4, "(2 + 2) / 2, (8 + 6) / 2"
+    assert len(dealt) == trained and "1 first reads" in (tmp_path / "out" / "label_curve.html").read_text()
     with pytest.raises(UserError, match="has 6 labelled patients of"):
         api.label_curve(place / "semi", tmp_path / "out", labels=[7], progress=False)
     with pytest.raises(UserError, match="1 at least"):
