@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from medudl.labels.events import Event, Kind, Label, reader_name
+from medudl.labels.events import Event, Kind, Label, reader_key, reader_name
 from medudl.labels.standing import labels_of
 from medudl.labels.store import LabelStore
 
@@ -60,9 +60,12 @@ class ReaderView:
         None before the reader's own label of the case on that occasion is saved, and while the case is on his or her
         screen (leased), as it is in a silent repeat.
         """
-        if not any(label.case == case and label.occasion == occasion for label in self.labels()):
+        if not any(
+            label.occasion == occasion for label in labels_of(self._store.events(reader=self.reader, case=case))
+        ):
             return None
-        if self._store.leased().get(case, "").casefold() == self.reader.casefold():
+        holder = self._store.leased().get(case)
+        if holder is not None and reader_key(holder) == reader_key(self.reader):
             return None
         ranking = self._store.ranking()
         return None if ranking is None else ranking.opinions.get(case)
