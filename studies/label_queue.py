@@ -1,7 +1,7 @@
 """Study `label_queue`: does the queue reach an equal error with fewer labels than a random order?
 
 Protocol, fixed before the first run.
-Data: chest_xray_split.csv, two questions: normal / sick, and the three classes NORMAL, BACTERIA, VIRUS. Pool: the films
+Data: chest_xray_split.csv, two questions: two classes (NORMAL or not), and three (NORMAL, BACTERIA, VIRUS). Pool: the films
 of train; test set: those of val, other patients, drawn at random.
 Model: logistic regression (scikit-learn, C = .1, balanced classes) on frozen features: EfficientNet-Lite0 (ImageNet),
 112 pixels a side, mean over the film of each channel of the last stage (320), each film's percentiles .5 and 99.5
@@ -47,7 +47,7 @@ Pick = Callable[["Films", list[int], list[int], Array, int], list[int]]
 SIDE, STEP, MOST = 112, 10, 200
 SEEDS = range(10)
 QUESTIONS: Mapping[str, Mapping[str, int]] = {
-    "normal / sick": {"NORMAL": 0, "BACTERIA": 1, "VIRUS": 1},
+    "two classes": {"NORMAL": 0, "BACTERIA": 1, "VIRUS": 1},
     "three classes": {"NORMAL": 0, "BACTERIA": 1, "VIRUS": 2},
 }
 REPEATS = 2000

@@ -47,7 +47,7 @@ def test_the_table_tells_of_met_and_missed(drawn: Films) -> None:
         for name, question in QUESTIONS.items() for order, pick in ORDERS.items() for seed in (0, 1)
     ]  # fmt: skip
     told = table(results, drawn)
-    assert "normal / sick: 30 test films of 15 patients, 2 seeds; error after n labels" in told
+    assert "two classes: 30 test films of 15 patients, 2 seeds; error after n labels" in told
     assert told.count("goal (interval below 0)") == 2 and "queue - random, mean over n: " in told
     # The same order twice: no difference, and that is no gain
     same = [{**one, "order": order} for one in results if one["order"] == "random" for order in ORDERS]
