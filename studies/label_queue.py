@@ -1,8 +1,8 @@
 """Study `label_queue`: does the queue reach an equal error with fewer labels than a random order?
 
 Protocol, fixed before the first run.
-Data: chest_xray_split.csv, two questions: two classes (NORMAL or not), and three (NORMAL, BACTERIA, VIRUS). Pool: the films
-of train; test set: those of val, other patients, drawn at random.
+Data: chest_xray_split.csv, two questions: two classes (NORMAL or not), and three (NORMAL, BACTERIA, VIRUS). Pool: the
+films of train; test set: those of val, other patients, drawn at random.
 Model: logistic regression (scikit-learn, C = .1, balanced classes) on frozen features: EfficientNet-Lite0 (ImageNet),
 112 pixels a side, mean over the film of each channel of the last stage (320), each film's percentiles .5 and 99.5
 mapped to 0 and 1, features standardised over the pool. Classes without a label have probability 0.

@@ -258,6 +258,22 @@ def test_a_skipped_repeat_is_not_asked_again() -> None:
     assert len(asked) == len(set(asked)) > 15
 
 
+def test_a_skipped_repeat_is_no_skip_of_the_case() -> None:
+    store = Memory(30, 0, repeats=0.9)
+    while (turn := next_turn(store, "Ann")) is not None and not turn.occasion:
+        store.answer(turn, "Ann")
+    assert turn is not None
+    store.answer(turn, "Ann", "skip")
+    (label,) = [one for one in labels_of(store.events()) if one.case == turn.case]
+    store.save(reader="Ann", kind="undo", case=turn.case, value=label.event)
+    store.rank([turn.case])
+    back = next_turn(store, "Ann", random=np.random.default_rng(4))
+    while back is not None and back.occasion:
+        store.answer(back, "Ann")
+        back = next_turn(store, "Ann", random=np.random.default_rng(4))
+    assert back is not None and (back.case, back.kind) == (turn.case, "uncertain") and back.why != BEFORE
+
+
 def test_flagged_by_anybody_is_not_shown_and_an_undone_flag_is() -> None:
     store = Memory(1, 0)
     flag = store.save(reader="Bo", kind="flag", case="c000", value="wrong patient")
