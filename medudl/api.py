@@ -333,21 +333,34 @@ def label_queue(
     return "\n".join([*notes, next_cases(opened, n)])
 
 
+def default_settings(store: LabelStore, cohort: Cohort, out: Path, overrides: Sequence[str]) -> Config:
+    """Those of a run that was stopped at `out`; else semi_supervised_gan, made to fit the scans of a store."""
+    from medudl.labelling.settings import CONFIG, fitting
+
+    if (out / "config.yaml").is_file():
+        return read_config(out / "config.yaml", overrides)
+    return read_config(config_path(CONFIG), [*fitting(store, cohort), *overrides])
+
+
 def label_train(
-    store: str | Path, config: str | Path | Config, out: str | Path, *, overrides: Sequence[str] = (),
+    store: str | Path, config: str | Path | Config | None, out: str | Path, *, overrides: Sequence[str] = (),
     cohort: str | Path | None = None, progress: bool = True,
 ) -> list[str]:  # fmt: skip
     """Train on the labels there are and put the rest in a new order. Returns sentences.
 
-    Writes OUT/labels.json: how many labels it knew, and how right it is on the labelled random test set alone. A
-    training that was stopped goes on with the same call, on the labels that it began with.
+    config: None, for semi_supervised_gan made to fit the scans of the store (`medudl.labelling.settings`). Writes
+    OUT/labels.json: how many labels it knew, and how right it is on the labelled random test set alone. A training that
+    was stopped goes on with the same call, on the labels that it began with.
     """
     from medudl.labelling.prepare import cohort_of, prepare
     from medudl.labels.store import LabelStore
 
-    settings = config if isinstance(config, Config) else read_config(config_path(config), overrides)
     opened = LabelStore.open(store)
     rows = cohort_of(opened, cohort)
+    if config is None:
+        settings = default_settings(opened, rows, Path(out), overrides)
+    else:
+        settings = config if isinstance(config, Config) else read_config(config_path(config), overrides)
     job = prepare(opened, settings, Path(out), rows)
     check_method(job.settings)
     if not job.finished:

@@ -114,7 +114,10 @@ def queue(
 def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option("-o", "--out", help="The new run folder.")],
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a config.")] = "semi_supervised_gan",
+    config: Annotated[
+        str | None,
+        typer.Argument(help="A YAML file, or the name of a config; default: semi_supervised_gan, to fit these scans."),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="train.steps=500, method.init=RUN ...")] = None,
     cohort: Cohort = None,
 ) -> None:
