@@ -14,6 +14,8 @@ from apps.viewer.theme import empty
 from medudl.errors import UserError
 
 _NEW = "new"
+# Streamlit's own notice of a lost connection takes the keyboard away; the page itself says what is not saved.
+_QUIET = '<style>[data-testid="stDialog"]:has([role="dialog"]) { display: none; }</style>'
 
 
 def page() -> None:
@@ -67,5 +69,6 @@ def _open(one: StoreFile) -> None:
               " labels themselves are whole.",
               "Open the folder that holds the scans, or start the viewer with --also.")  # fmt: skip
         return
+    st.html(_QUIET)
     data = {"id": one.id, "classes": pool.store.classes, "unit": pool.store.unit}
     labelling(data, key=f"label-{one.id}")
