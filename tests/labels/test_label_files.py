@@ -227,6 +227,10 @@ def test_a_read_only_folder_is_told() -> None:
                 assert told.startswith("UserError") and "writable" in told and "\n" not in told, told
             made = run(lambda: LabelStore.create(folder / "b.sqlite", cohort_of(folder), CLASSES))
             assert made.startswith("UserError") and "writable" in made, made
+            folder.chmod(0o000)
+            told = run(lambda: LabelStore.open(store.path))
+            assert told.startswith("UserError") and "writable" in told, told
+            folder.chmod(0o555)
         assert [path.name for path in folder.iterdir()] == ["labels.sqlite"] and store.events() == []
     finally:
         shutil.rmtree(folder)

@@ -249,7 +249,7 @@ def test_the_test_set_is_that_share_of_patients(share: float, tmp_path: Path) ->
 
 
 def test_the_cohorts_own_test_split_is_taken_and_copies_follow_it(tmp_path: Path) -> None:
-    rows = [series(n, split="test" if n < 2 else "train", sha256=f"h{n}" if n != 5 else "h1") for n in range(8)]
+    rows = [series(n, split="test" if n in (0, 5) else "train", sha256=f"h{n}" if n != 5 else "h1") for n in range(8)]
     store = LabelStore.create(tmp_path / "l", Cohort.of(tmp_path, rows), CLASSES)
     assert {case.subject for case in store.cases() if case.test} == {"p000", "p001", "p005"}
 
