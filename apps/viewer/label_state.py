@@ -27,11 +27,10 @@ def state_of(pool: Pool, reader: str) -> dict[str, Any]:
     labels = labels_of(own)
     done = {label.case for label in labels if label.occasion == 0}
     left = len(_open(pool, own, done))
-    ranking = pool.store.ranking()
-    hint = pool.advice.get(ranking.id, "") if ranking else ""
+    ranking = next((id for id, *_ in pool.store.rankings()[::-1]), "")
     return {
-        "reader": reader, "done": len(done), "left": left, "total": len(done) + left, "hint": hint,
-        "history": _history(labels), "ranking": ranking.id if ranking else "", "training": training_of(pool),
+        "reader": reader, "done": len(done), "left": left, "total": len(done) + left,
+        "hint": pool.advice.get(ranking, ""), "history": _history(labels), "ranking": ranking, "training": training_of(pool),
     }  # fmt: skip
 
 

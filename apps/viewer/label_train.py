@@ -28,15 +28,15 @@ def training_of(pool: Pool) -> dict[str, Any]:
     run = newest(pool.store.path)
     state = state_of(run) if run else None
     told, share = _progress(run, state) if run and state else ("", None)
-    ranking = pool.store.ranking()
-    known = ranking.labels if ranking else 0
+    kept, found = pool.store.rankings(), learnable(pool)
+    known = kept[-1][2] if kept else 0
     return {"told": told, "share": share, "alive": bool(state and state.alive),
-            "fresh": max(len(learnable(pool)) - known, 0), "lack": lack(pool)}  # fmt: skip
+            "fresh": max(len(found) - known, 0), "lack": lack(pool, found)}  # fmt: skip
 
 
 def begin(pool: Pool) -> None:
     """Start it. Raises UserError: a label is missing, one is at work, or nothing can be written."""
-    if missing := lack(pool):
+    if missing := lack(pool, learnable(pool)):
         raise UserError(missing)
     run, folder = newest(pool.store.path), pool.catalogue.folder
     if run and state_of(run).alive:
@@ -75,10 +75,10 @@ def learnable(pool: Pool) -> dict[str, str]:
             if case in pool.cases and not pool.cases[case].test}  # fmt: skip
 
 
-def lack(pool: Pool) -> str:
-    """What is missing for a training, "" where nothing is."""
+def lack(pool: Pool, found: dict[str, str]) -> str:
+    """What is missing for a training on what is `learnable`, "" where nothing is."""
     patients: dict[str, set[str]] = defaultdict(set)
-    for case, value in learnable(pool).items():
+    for case, value in found.items():
         patients[value].add(pool.cases[case].subject)
     thin = [f'"{name}" has {len(patients[name]) or "none"}' for name in pool.store.classes
             if len(patients[name]) < _NEEDED]  # fmt: skip

@@ -299,7 +299,7 @@ def test_fifty_labels_then_a_model_by_keyboard_alone(
 
 
 TINY = """
-method: {name: classifier}
+method: {name: semi_supervised_gan, latent: 8, width: 8}
 data:
   where: {contrast: T1}
   plane: axial
