@@ -273,14 +273,16 @@ def export(
 
 def label_start(
     store: str | Path, cohort: str | Path, classes: Sequence[str], *, by: Literal["series", "study"] | None = None,
-    test_share: float = 0.2, repeats: float = 0.05, seed: int = 0,
+    test_share: float = 0.2, repeats: float = 0.05, overlap: float = 1.0, seed: int = 0,
 ) -> LabelStore:  # fmt: skip
     """Make the file of labels of a team over the scans of a cohort. docs/labels.md."""
     from medudl.data.cohort import Cohort
     from medudl.labels.store import LabelStore
 
     rows = Cohort.read(Path(cohort))
-    return LabelStore.create(store, rows, classes, unit=by, test_share=test_share, repeats=repeats, seed=seed)
+    return LabelStore.create(
+        store, rows, classes, unit=by, test_share=test_share, repeats=repeats, overlap=overlap, seed=seed
+    )
 
 
 def label_import(

@@ -32,6 +32,7 @@ def start(
     by: Annotated[Unit | None, typer.Option(help="What a label is about; default: study where one has many.")] = None,
     test_share: Annotated[float, typer.Option(help="Patients drawn for testing, where no split says who.")] = 0.2,
     repeats: Annotated[float, typer.Option(help="Share of cases shown again, unsaid, to the same reader.")] = 0.05,
+    overlap: Annotated[float, typer.Option(help="Share of the other cases that every reader reads.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
     """Make STORE over the scans of a cohort; `medudl view` then has them on its Label page."""
@@ -39,7 +40,7 @@ def start(
 
     store: Path = context.obj
     made = api.label_start(
-        store, cohort, classes.split(","), by=by, test_share=test_share, repeats=repeats, seed=seed
+        store, cohort, classes.split(","), by=by, test_share=test_share, repeats=repeats, overlap=overlap, seed=seed
     )  # fmt: skip
     cases = made.cases()
     tested = sum(case.test for case in cases)
