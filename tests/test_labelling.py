@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\n".join(api.label_train(store.path, tiny(), folder / "scans" / "run", progress=False))
     )
     return folder / "scans"
+
+
+@pytest.fixture
+def own(way: Path, tmp_path: Path) -> Path:
+    """A copy, for a test that changes the store."""
+    return Path(shutil.copytree(way, tmp_path / "own"))
 
 
 def _store(way: Path) -> LabelStore:
@@ -99,12 +106,12 @@ def test_measured_by_hand(tmp_path: Path) -> None:
     assert measure(store, {}).balanced_accuracy is None and "0 labelled cases" in measure(store, {}).text()
 
 
-def test_the_next_training_tells_what_has_changed(way: Path, tmp_path: Path) -> None:
-    store = _store(way)
+def test_the_next_training_tells_what_has_changed(own: Path, tmp_path: Path) -> None:
+    store = _store(own)
     before = store.ranking()
     assert before is not None
     read(store, [picked.case for picked in before.order[:2]])
-    lines = api.label_train(store.path, tiny(seed=1), way / "second", progress=False)
+    lines = api.label_train(store.path, tiny(seed=1), own / "second", progress=False)
     ranking = store.ranking()
     assert ranking is not None and ranking.labels == 12 and ranking.run == "second"
     both = ranking.opinions.keys() & before.opinions.keys() - {case.id for case in store.cases() if case.test}
@@ -119,14 +126,14 @@ def test_the_next_training_tells_what_has_changed(way: Path, tmp_path: Path) -> 
     assert "second, trained on 12 labels: 20 cases, the first 3" in table and len(table.splitlines()) == 5
     assert all(picked.case in table and picked.why in table for picked in ranking.order[:3])
     assert "accuracy" not in table
-    again = api.label_queue(store.path, way / "run", n=2, progress=False)
+    again = api.label_queue(store.path, own / "run", n=2, progress=False)
     assert "run, trained on 10 labels: 20 cases" in again and store.rankings()[-1][2] == 10
 
 
 def test_a_stopped_training_goes_on_with_what_it_began_with(
-    way: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = _store(way)
+    store = _store(own)
     original = Trainer.after_step
 
     def stop_at_two(self: Trainer, end: int) -> None:
@@ -136,20 +143,20 @@ def test_a_stopped_training_goes_on_with_what_it_began_with(
 
     monkeypatch.setattr(Trainer, "after_step", stop_at_two)
     with pytest.raises(Stopped):
-        api.label_train(store.path, tiny(), way / "stopped", progress=False)
+        api.label_train(store.path, tiny(), own / "stopped", progress=False)
     count = len(store.rankings())
     newest = store.ranking()
     assert newest is not None
     read(store, [picked.case for picked in newest.order[:1]])
     monkeypatch.setattr(Trainer, "after_step", original)
-    api.label_train(store.path, tiny(), way / "stopped", progress=False)
-    assert Run.open(way / "stopped").meta["status"] == "finished"
+    api.label_train(store.path, tiny(), own / "stopped", progress=False)
+    assert Run.open(own / "stopped").meta["status"] == "finished"
     ranking = store.ranking()
     assert ranking is not None and len(store.rankings()) == count + 1
-    known = json.loads((way / "stopped" / "labels.json").read_text())["labels"]
+    known = json.loads((own / "stopped" / "labels.json").read_text())["labels"]
     assert ranking.labels == known == len({label.case for label in store.labels()}) - 4 - 1
     with pytest.raises(UserError, match="is trained, and its order is in the store"):
-        api.label_train(store.path, tiny(), way / "stopped", progress=False)
+        api.label_train(store.path, tiny(), own / "stopped", progress=False)
 
 
 def test_too_few_labels_say_which(tmp_path: Path) -> None:
@@ -232,10 +239,10 @@ def test_the_cost_of_a_label_is_the_median_of_first_reads(way: Path, tmp_path: P
     assert cost.seconds == 7.0 and cost.reads == 3 and cost.unit == "series"
 
 
-def test_what_a_pretraining_has_seen_counts_too(way: Path, tmp_path: Path) -> None:
+def test_what_a_pretraining_has_seen_counts_too(own: Path, tmp_path: Path) -> None:
     """A classifier that began from a run on other splits: the test patients that run learnt from get no opinion."""
-    rows = Cohort.read(way / "cohort.csv")
-    store = _store(way)
+    rows = Cohort.read(own / "cohort.csv")
+    store = _store(own)
     tested = sorted({case.subject for case in store.cases() if case.test})
     rows.table["split"] = ["val" if s not in tested[:3] and n % 3 == 0 else "train"
                            for n, s in enumerate(rows.table["subject"])]  # fmt: skip
@@ -245,7 +252,7 @@ def test_what_a_pretraining_has_seen_counts_too(way: Path, tmp_path: Path) -> No
     api.train(validate_config(tree, "test"), tmp_path / "cohort.csv", tmp_path / "pretrained", progress=False)
     settings = {"method": {"name": "classifier", "init": str(tmp_path / "pretrained")}, "train": tree["train"]}
     config = validate_config(settings, "test")
-    lines = api.label_train(store.path, config, tmp_path / "run", cohort=way / "cohort.csv", progress=False)
+    lines = api.label_train(store.path, config, tmp_path / "run", cohort=own / "cohort.csv", progress=False)
     learnt = {s.subject for s in Run.open(tmp_path / "pretrained").cohort().series() if s.split == "train"} & {*tested}
     assert len(learnt) >= 3 and any(f"{len(learnt)} test patients are passed over" in line for line in lines)
     ranking = store.ranking()
