@@ -30,7 +30,8 @@ def state_of(pool: Pool, reader: str) -> dict[str, Any]:
     ranking = next((id for id, *_ in pool.store.rankings()[::-1]), "")
     return {
         "reader": reader, "done": len(done), "left": left, "total": len(done) + left,
-        "hint": pool.advice.get(ranking, ""), "history": _history(labels), "ranking": ranking, "training": training_of(pool),
+        "hint": pool.advice.get(ranking, ""), "history": _history(labels), "ranking": ranking,
+        "training": training_of(pool),
     }  # fmt: skip
 
 
