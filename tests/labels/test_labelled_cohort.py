@@ -60,6 +60,8 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     say(store, "Ann", "flag", pool[1].id, "another patient's")
     say(store, "Ann", "label", pool[2].id, "sick")
     say(store, "Ann", "flag", pool[2].id, "noisy")
+    say(store, "Ann", "flag", pool[6].id, "hard to tell")
+    say(store, "Eve", "adjudicate", pool[6].id, "normal")
     test = next(case for case in store.cases() if case.test)
     twin, broken = int(pool[3].subject[1:]), int(pool[4].subject[1:])
     rows = [
@@ -75,11 +77,11 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
         "left out: 1 scan of 11 (unusable, see column problems)",
         "without a label: 1 case on which readers differ; adjudicate",
         "gone: 1 case of the store without a scan in this cohort",
-        "class normal: no labelled patient outside the test set; label more",
+        "class normal: one labelled patient, for training, outside the test set; label more",
         "class sick: one labelled patient, for training, outside the test set; label more",
     ]
     labels = {row.subject: row.label for row in made.series()}
-    assert labels[pool[0].subject] == "" and labels[pool[2].subject] == "sick"
+    assert labels[pool[0].subject] == "" and labels[pool[2].subject] == "sick" and labels[pool[6].subject] == "normal"
     assert not {pool[1].subject, pool[3].subject, pool[4].subject} & labels.keys()
     assert _splits(made).keys() == {"train", "test"} and find_leaks(made.series()) == []
 
