@@ -6,8 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from apps.viewer.catalogue import Catalogue, CohortFile
+if TYPE_CHECKING:
+    from apps.viewer.catalogue import Catalogue, CohortFile
 
 NAME = "labels.sqlite"
 
