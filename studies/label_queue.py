@@ -162,29 +162,35 @@ def work(job: queue.Job, films: Films, most: int = MOST) -> dict[str, Any]:
 
 def table(results: Sequence[Mapping[str, Any]], films: Films) -> str:
     """Curves, the difference, and labels to equal error."""
-    return "\n".join(line for name in QUESTIONS for line in _lines(results, films, name))
+    return "\n".join(line for name in QUESTIONS for line in lines(results, films, name, QUESTIONS[name], list(ORDERS)))
 
 
-def _lines(results: Sequence[Mapping[str, Any]], films: Films, question: str) -> list[str]:
-    truth = np.array([QUESTIONS[question][name] for name in films.label])[~films.pool]
+def lines(
+    results: Sequence[Mapping[str, Any]], films: Films, question: str, classes: Mapping[str, int],
+    orders: Sequence[str], judged: str = "queue",
+) -> list[str]:  # fmt: skip
+    """Of one question. orders: "random" among them, with which each other is compared; judged: by the goal."""
+    truth = np.array([classes[name] for name in films.label])[~films.pool]
     names, who = np.unique(np.array(films.subject)[~films.pool], return_inverse=True)
     weights = np.concatenate([np.ones((1, len(truth))), _drawn(truth, who, len(names))[:, who]])
     found = {order: [np.array(r["predicted"]) for r in results if r["question"] == question and r["order"] == order]
-             for order in ORDERS}  # fmt: skip
+             for order in orders}  # fmt: skip
     seeds = min(len(each) for each in found.values())
     curves = {order: _curves(truth, each[:seeds], weights) for order, each in found.items()}
-    labels = STEP * np.arange(1, 1 + curves["queue"].shape[-1])
-    told = [f"{question}: {len(truth)} test films of {len(names)} patients, {seeds} seeds; error after n labels"]
+    labels = STEP * np.arange(1, 1 + curves[judged].shape[-1])
+    told = [f"{question}: {len(truth)} test images of {len(names)} patients, {seeds} seeds; error after n labels"]
     for order, curve in curves.items():
         each = [f"n = {n}: {_text(curve[:, at])}" for at, n in enumerate(labels) if n in (10, 20, 50, 100, 150, 200)]
         told.append(f"  {order}: {'; '.join(each)}")
     means = {order: curve[:, 1:].mean(1) for order, curve in curves.items()}
     told += [
-        f"  {order} - random, mean over n: {_signed(means[order] - means['random'])}" for order in ("queue", "margin")
+        f"  {order} - random, mean over n: {_signed(means[order] - means['random'])}"
+        for order in orders
+        if order != "random"
     ]
-    goal = _estimate(means["queue"] - means["random"]).high < 0
+    goal = _estimate(means[judged] - means["random"]).high < 0
     told.append(f"  goal (interval below 0): {'met' if goal else 'missed'}")
-    return [*told, *(_to_equal(curves, labels, n) for n in (100, 200) if n in labels)]
+    return [*told, *(_to_equal(curves, labels, n, judged) for n in (100, 200) if n in labels)]
 
 
 def _drawn(truth: NDArray[np.int64], who: NDArray[np.intp], patients: int) -> Array:
@@ -206,14 +212,14 @@ def _curves(truth: NDArray[np.int64], each: Sequence[NDArray[np.int64]], weights
     return made
 
 
-def _to_equal(curves: Mapping[str, Array], labels: NDArray[np.int64], n: int) -> str:
-    """Fewest labels at which the queue's mean error is no higher than random's at n."""
+def _to_equal(curves: Mapping[str, Array], labels: NDArray[np.int64], n: int, judged: str) -> str:
+    """Fewest labels at which the mean error of the order judged is no higher than random's at n."""
     at = int(np.flatnonzero(labels == n)[0])
-    reached = curves["queue"] <= curves["random"][:, at : at + 1]
+    reached = curves[judged] <= curves["random"][:, at : at + 1]
     needed = np.where(reached.any(1), labels[reached.argmax(1)], np.inf)
     value, low, high = needed[0], *np.quantile(needed[1:], [0.025, 0.975], method="closest_observation")
     words = [f"{each:.0f}" if np.isfinite(each) else f"more than {labels[-1]}" for each in (value, low, high)]
-    return f"  random's error at {n} labels: the queue takes {words[0]} ({words[1]} to {words[2]})"
+    return f"  random's error at {n} labels: {judged} takes {words[0]} ({words[1]} to {words[2]})"
 
 
 def _estimate(values: Array) -> Estimate:

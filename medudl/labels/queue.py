@@ -41,20 +41,20 @@ def random_order(cases: Sequence[LabelCase], seed: int) -> list[str]:
 
 def rank(
     ids: Sequence[str], probability: ArrayLike, codes: ArrayLike | None, labelled_codes: ArrayLike | None, *, n: int,
-    seed: int, classes: Sequence[str] = (), test: Collection[str] = (),
+    seed: int, classes: Sequence[str] = (), test: Collection[str] = (), near: float = 0.5,
 ) -> list[Picked]:  # fmt: skip
     """Margin sampling (Scheffer et al. 2001), one by one, with a discount for what is near to what is known.
 
         next = argmax over i of   (1 - margin_i) * min(1, distance_i / s)
         margin_i   = p_i of the likeliest class - p_i of the second,   0 to 1
         distance_i = Euclidean, from code i to the nearest code that is labelled or was picked before
-        s          = median of distance_i before the first pick, of those above 0
+        s          = quantile `near` of distance_i before the first pick, of those above 0
 
     The margin and not the entropy, because it is what flips a prediction and what the sentence tells a reader; with two
     classes they order alike, with more the entropy also rises by classes that nobody considers. A copy of a labelled or
     picked case has distance 0 and comes last, a near copy late. The distance counts no further than s: farthest-point
     traversal, which has no such bound, runs after outliers. While nothing is labelled or picked, the least margin comes
-    first, and s is the median from there. Ties go by margin, then by distance, then at random by `seed`.
+    first, and s is that of the distances from there. Ties go by margin, then by distance, then at random by `seed`.
 
     ids: of the pool, no test case; those in `test` raise ValueError. probability: (N, K), calibrated, rows add up to 1.
     codes: (N, Z) on one scale; without them the probabilities stand for them (and labelled_codes is not looked at).
@@ -68,7 +68,7 @@ def rank(
     margin = _margins(chance)
     tie = np.random.default_rng(seed).permutation(len(ids))
     distance, reach = _nearest(places, labelled), _reach(labelled)
-    scale = _scale(distance)
+    scale = _scale(distance, near)
     left = np.ones(len(ids), bool)
     picked = []
     for _ in range(min(n, len(ids))):
@@ -79,7 +79,7 @@ def rank(
         left[at] = False
         first = np.isinf(distance).all()
         distance = np.minimum(distance, cdist(places, places[at : at + 1])[:, 0])
-        scale = _scale(distance) if first else scale
+        scale = _scale(distance, near) if first else scale
     return picked
 
 
@@ -137,10 +137,10 @@ def _nearest(places: Array, labelled: Array) -> Array:
     return distance
 
 
-def _scale(distance: Array) -> float:
-    """The median of the finite ones above 0; 1 without any."""
+def _scale(distance: Array, near: float) -> float:
+    """That quantile of the finite ones above 0; 1 without any."""
     known = distance[np.isfinite(distance) & (distance > 0)]
-    return float(np.median(known)) if len(known) else 1.0
+    return float(np.quantile(known, near)) if len(known) else 1.0
 
 
 def _reach(labelled: Array) -> float:

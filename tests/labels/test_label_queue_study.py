@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from studies import label_queue_after
 from studies.label_queue import ORDERS, QUESTIONS, STEP, Films, predictions, table
 
 
@@ -47,9 +48,20 @@ def test_the_table_tells_of_met_and_missed(drawn: Films) -> None:
         for name, question in QUESTIONS.items() for order, pick in ORDERS.items() for seed in (0, 1)
     ]  # fmt: skip
     told = table(results, drawn)
-    assert "two classes: 30 test films of 15 patients, 2 seeds; error after n labels" in told
+    assert "two classes: 30 test images of 15 patients, 2 seeds; error after n labels" in told
     assert told.count("goal (interval below 0)") == 2 and "queue - random, mean over n: " in told
     # The same order twice: no difference, and that is no gain
     same = [{**one, "order": order} for one in results if one["order"] == "random" for order in ORDERS]
     assert "queue - random, mean over n: +0.0000 (+0.0000 to +0.0000)" in table(same, drawn)
     assert "missed" in table(same, drawn) and "met" not in table(same, drawn)
+
+
+def test_the_study_after_it_judges_the_shorter_reach(drawn: Films, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = Films(drawn.code, [str(at % 10) for at in range(90)], drawn.subject, drawn.pool)
+    results = [{**label_queue_after.work(job, films, 30), **job} for job in label_queue_after.jobs() if job["seed"] < 2]
+    told = label_queue_after.table(results, films)
+    assert "near - random, mean over n: " in told and told.count("goal (interval below 0)") == 2
+    picks = label_queue_after.ORDERS
+    chance = np.random.default_rng(1).dirichlet([1, 1, 1], 90)
+    pool = np.flatnonzero(films.pool).tolist()
+    assert picks["near"](films, pool[5:], pool[:5], chance, 0) != picks["queue"](films, pool[5:], pool[:5], chance, 0)
