@@ -108,6 +108,7 @@ def test_an_import_tells_of_every_line_that_it_leaves_out(tmp_path: Path) -> Non
     ids = [case.id for case in store.cases()]
     say(store, "Ann", "label", ids[3], "sick")
     say(store, "Bob", "label", ids[0], "normal")  # says nothing of Ann
+    say(store, "Ann", "label", ids[9], "normal", occasion=1)  # no first read
     lines = [
         ("p000", "", " SICK ", "", ""),  # 2: taken, in the store's spelling
         ("", "scans/1.nii.gz", "normal", "ann", "0"),  # 3: taken
@@ -133,12 +134,12 @@ def test_an_import_tells_of_every_line_that_it_leaves_out(tmp_path: Path) -> Non
         "10": "disagrees with line 9", "11": "has no label", "12": "fits no case", "13": "fits no case",
     }  # fmt: skip
     assert not any("p0" in note for note in said.values())  # a line's names may be those of real patients
-    labels = {label.case: (label.value, label.why) for label in store.labels(reader="Ann")}
+    labels = {label.case: (label.value, label.why) for label in store.labels(reader="Ann") if label.occasion == 0}
     assert labels == {ids[0]: ("sick", "import"), ids[1]: ("normal", "import"), ids[3]: ("sick", "history"),
                       ids[9]: ("sick", "import")}  # fmt: skip
     again, notes = import_csv(store, cohort, tmp_path / "old.csv", "Ann")
     assert again == 0 and sum("is in the store already" in note for note in notes) == 3
-    assert len(store.labels(reader="Ann")) == 4
+    assert len(store.labels(reader="Ann")) == 5
 
 
 def test_what_was_exported_can_be_imported(tmp_path: Path) -> None:
