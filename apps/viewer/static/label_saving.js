@@ -29,7 +29,7 @@ export class Saving {
   get pace() {
     const n = this.seconds.length;
     const mean = this.seconds.reduce((sum, one) => sum + one, 0) / Math.max(n, 1);
-    return n ? `This session: ${mean < 60 ? `${mean.toFixed(0)} seconds` : `${(mean / 60).toFixed(1)} minutes`} a label` : "";
+    return n ? `This session: ${mean < 60 ? `${mean.toFixed(0)} s` : `${(mean / 60).toFixed(1)} min`} a label` : "";
   }
 
   /** event: the key or click, whose time is where the clock starts. */
