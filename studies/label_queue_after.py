@@ -50,10 +50,10 @@ ORDERS: Mapping[str, Pick] = {
 }  # fmt: skip
 
 
-def images(pool: int = POOL, most: int = TEST) -> Films:
+def images(pool: slice = slice(POOL), tested: slice = slice(TEST)) -> Films:
     """Codes of the pool, then of the test set."""
     (known, label), (test, truth) = digits("train"), digits("t10k")
-    known, label, test, truth = known[:pool], label[:pool], test[:most], truth[:most]
+    known, label, test, truth = known[pool], label[pool], test[tested], truth[tested]
     flat = np.concatenate([known, test]).reshape(len(known) + len(test), -1) / 255.0
     flat -= flat[: len(known)].mean(0)
     _, spread, axes = np.linalg.svd(flat[: len(known)], full_matrices=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from studies import label_queue_after
+from studies import label_queue_after, label_queue_copies
 from studies.label_queue import ORDERS, QUESTIONS, STEP, Films, predictions, table
 
 
@@ -56,12 +58,13 @@ def test_the_table_tells_of_met_and_missed(drawn: Films) -> None:
     assert "missed" in table(same, drawn) and "met" not in table(same, drawn)
 
 
-def test_the_study_after_it_judges_the_shorter_reach(drawn: Films, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("study", "judged"), [(label_queue_after, "near"), (label_queue_copies, "copies")])
+def test_the_studies_after_it_judge_a_shorter_reach(drawn: Films, study: Any, judged: str) -> None:
     films = Films(drawn.code, [str(at % 10) for at in range(90)], drawn.subject, drawn.pool)
-    results = [{**label_queue_after.work(job, films, 30), **job} for job in label_queue_after.jobs() if job["seed"] < 2]
-    told = label_queue_after.table(results, films)
-    assert "near - random, mean over n: " in told and told.count("goal (interval below 0)") == 2
-    picks = label_queue_after.ORDERS
+    results = [{**study.work(job, films, 30), **job} for job in study.jobs() if job["seed"] < 2]
+    told = study.table(results, films)
+    assert f"{judged} - random, mean over n: " in told and told.count("goal (interval below 0)") == 2
     chance = np.random.default_rng(1).dirichlet([1, 1, 1], 90)
     pool = np.flatnonzero(films.pool).tolist()
-    assert picks["near"](films, pool[5:], pool[:5], chance, 0) != picks["queue"](films, pool[5:], pool[:5], chance, 0)
+    shorter, shipped = (study.ORDERS[name](films, pool[5:], pool[:5], chance, 0) for name in (judged, "queue"))
+    assert shorter != shipped
