@@ -6,7 +6,8 @@ films of train; test set: those of val, other patients, drawn at random.
 Model: logistic regression (scikit-learn, C = .1, balanced classes) on frozen features: EfficientNet-Lite0 (ImageNet),
 112 pixels a side, mean over the film of each channel of the last stage (320), each film's percentiles .5 and 99.5
 mapped to 0 and 1, features standardised over the pool. Classes without a label have probability 0.
-Orders: queue = `medudl.labels.queue.rank` (codes: the standardised features; ten at a time), random = the rest of
+Orders: queue = `medudl.labels.queue.rank` (codes: the standardised features; ten at a time; near = .5, what was
+shipped until this study was known), random = the rest of
 `cold_start`. Both begin with the same 10 films of `cold_start`, drawn by the seed; then 10 labels a step up to 200, a
 training after each step. Beside them `margin`: the ten least margins, copies or not. Seeds 0 to 9, paired.
 Measure: error = 1 - balanced accuracy on the test set. Main figure: difference of queue and random, mean over the
@@ -100,7 +101,7 @@ def by_queue(films: Films, left: list[int], labelled: list[int], chance: Array, 
     """The product's own."""
     names = [str(at) for at in left]
     test = [str(at) for at in np.flatnonzero(~films.pool)]
-    picked = rank(names, chance[left], films.code[left], films.code[labelled], n=STEP, seed=seed, test=test)
+    picked = rank(names, chance[left], films.code[left], films.code[labelled], n=STEP, seed=seed, test=test, near=0.5)
     return [int(one.case) for one in picked]
 
 
