@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from medudl.config import Config, nearest, read_config
+from medudl.config import Config, read_config
 from medudl.errors import UserError
+from medudl.label_api import label_agreement, label_export, label_import, label_queue, label_start, label_train
+from medudl.shipped import config_path, shipped
+from medudl.train_one import check_method, train_one
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from medudl.bundle.export import Exported
     from medudl.data.cohort import Cohort
-    from medudl.labels.store import LabelStore
 
-PACKAGE = Path(__file__).parent
-
-
-def shipped(folder: str) -> Path:
-    """A folder that comes with medudl (configs, sample_data), installed from a wheel or from a checkout."""
-    for place in (PACKAGE / "shipped" / folder, PACKAGE.parent / folder):
-        if place.is_dir():
-            return place
-    raise UserError(f"{folder}/ is missing from this installation of medudl; install it again")
-
-
-def config_path(name: str | Path) -> Path:
-    """A YAML file, or the name of a config that comes with medudl ("denoising_autoencoder")."""
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        return path
-    configs = shipped("configs")
-    found = configs / f"{name}.yaml"
-    if not found.is_file():
-        known = sorted(str(p.relative_to(configs).with_suffix("")) for p in configs.rglob("*.yaml"))
-        raise UserError(f"{name}: neither a YAML file nor a config of medudl ({', '.join(known)})")
-    return found
+__all__ = [
+    "check_method", "classify", "config_path", "detect", "embed", "evaluate", "export", "index", "label_agreement",
+    "label_curve", "label_export", "label_import", "label_queue", "label_start", "label_train", "sample", "shipped",
+    "train", "translate", "view",
+]  # fmt: skip
 
 
 def index(
@@ -89,43 +73,11 @@ def train(
 
     if folds is not None:
         for fold in range(folds):
-            _train_one(settings, plan.with_folds(rows, folds, fold), Path(out) / f"fold-{fold}", resume, progress)
+            train_one(settings, plan.with_folds(rows, folds, fold), Path(out) / f"fold-{fold}", resume, progress)
     elif leave_out is not None:
-        _train_one(settings, plan.leave_out(rows, leave_out), Path(out), resume, progress)
+        train_one(settings, plan.leave_out(rows, leave_out), Path(out), resume, progress)
     else:
-        _train_one(settings, rows, Path(out), resume, progress)
-
-
-def check_method(config: Config) -> None:
-    """Options are told wrong before a folder is made or a scan is read."""
-    from medudl.methods import method_class
-    from medudl.registry import check_options
-    from medudl.training.resolve import FILLED
-    from medudl.tricks import build_tricks
-
-    cls = method_class(str(config.method["name"]))
-    check_options(cls, config.options, "method", later=FILLED)
-    known = ["mean", "top", "max", *cls.score_names]
-    if config.detect.score not in known:
-        raise UserError(
-            f"detect.score: {config.detect.score} is no score of this method; {nearest(config.detect.score, known)}"
-        )
-    cls.check_tricks(build_tricks(config.tricks), config.options)
-
-
-def _train_one(config: Config, cohort: Cohort, out: Path, resume: bool, progress: bool) -> None:
-    from medudl.tasks.classify import calibrate_probabilities
-    from medudl.tasks.detect import calibrate
-    from medudl.training.train import fit
-
-    run = fit(config, cohort, out, resume=resume, progress=progress)
-    # Under torchrun or SLURM every rank comes here; the first one measures and writes.
-    first = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
-    verbs = run.method().verbs() if first else ()
-    if "anomaly" in verbs:
-        calibrate(run)
-    if "classify" in verbs and len(run.meta["classes"]) > 1:
-        calibrate_probabilities(run)
+        train_one(settings, rows, Path(out), resume, progress)
 
 
 def detect(
@@ -269,109 +221,6 @@ def export(
     from medudl.bundle import export as pack
 
     return pack.export(run, out, onnx=onnx, report=report, authors=authors)
-
-
-def label_start(
-    store: str | Path, cohort: str | Path, classes: Sequence[str], *, by: Literal["series", "study"] | None = None,
-    test_share: float = 0.2, repeats: float = 0.05, overlap: float = 1.0, seed: int = 0,
-) -> LabelStore:  # fmt: skip
-    """Make the file of labels of a team over the scans of a cohort. docs/labels.md."""
-    from medudl.data.cohort import Cohort
-    from medudl.labels.store import LabelStore
-
-    rows = Cohort.read(Path(cohort))
-    return LabelStore.create(
-        store, rows, classes, unit=by, test_share=test_share, repeats=repeats, overlap=overlap, seed=seed
-    )
-
-
-def label_import(
-    store: str | Path, source: str | Path, *, reader: str | None = None, cohort: str | Path | None = None
-) -> tuple[int, list[str]]:  # fmt: skip
-    """Take in the labels of a CSV, in the name of `reader`, or those of a folder of Structured Reports.
-
-    cohort: default, cohort.csv beside the store. Returns how many, and a sentence on each line left out.
-    """
-    from medudl.labelling.exchange import bring_in
-
-    return bring_in(store, source, reader, cohort)
-
-
-def label_export(
-    store: str | Path, out: str | Path, *, dicom: bool = False, cohort: str | Path | None = None
-) -> list[str]:  # fmt: skip
-    """Labels, consensus, events and a data dictionary as CSV; with dicom, Structured Reports and Segmentations.
-
-    Returns sentences on what was written and what was not.
-    """
-    from medudl.labelling.exchange import take_out
-
-    return take_out(store, out, dicom, cohort)
-
-
-def label_agreement(store: str | Path, out: str | Path | None = None) -> str:
-    """Kappas between readers and within them, as text; out: for agreement.json and adjudication.csv."""
-    from medudl.labelling.exchange import agreed
-
-    return agreed(store, out)
-
-
-def label_queue(
-    store: str | Path, run: str | Path | None = None, *, n: int = 10, cohort: str | Path | None = None,
-    device: str = "auto", progress: bool = True,
-) -> str:  # fmt: skip
-    """The next n cases and why, as a table; run: a model by whose doubts the cases are put in a new order first."""
-    from medudl.labelling.prepare import cohort_of
-    from medudl.labelling.table import next_cases
-    from medudl.labels.store import LabelStore
-
-    opened = LabelStore.open(store)
-    if run is None:
-        return next_cases(opened, n)
-    from medudl.labelling.ranking import rank_pool
-    from medudl.run import Run
-
-    _, notes = rank_pool(opened, Run.open(run), cohort_of(opened, cohort), device=device, progress=progress)
-    return "\n".join([*notes, next_cases(opened, n)])
-
-
-def default_settings(store: LabelStore, cohort: Cohort, out: Path, overrides: Sequence[str]) -> Config:
-    """Those of a run that was stopped at `out`; else semi_supervised_gan, made to fit the scans of a store."""
-    from medudl.labelling.settings import CONFIG, fitting
-
-    if (out / "config.yaml").is_file():
-        return read_config(out / "config.yaml", overrides)
-    return read_config(config_path(CONFIG), [*fitting(store, cohort), *overrides])
-
-
-def label_train(
-    store: str | Path, config: str | Path | Config | None, out: str | Path, *, overrides: Sequence[str] = (),
-    cohort: str | Path | None = None, progress: bool = True,
-) -> list[str]:  # fmt: skip
-    """Train on the labels there are and put the rest in a new order. Returns sentences.
-
-    config: None, for semi_supervised_gan made to fit the scans of the store (`medudl.labelling.settings`). Writes
-    OUT/labels.json: how many labels it knew, and how right it is on the labelled random test set alone. A training that
-    was stopped goes on with the same call, on the labels that it began with.
-    """
-    from medudl.labelling.prepare import cohort_of, prepare
-    from medudl.labels.store import LabelStore
-
-    opened = LabelStore.open(store)
-    rows = cohort_of(opened, cohort)
-    if config is None:
-        settings = default_settings(opened, rows, Path(out), overrides)
-    else:
-        settings = config if isinstance(config, Config) else read_config(config_path(config), overrides)
-    job = prepare(opened, settings, Path(out), rows)
-    check_method(job.settings)
-    if not job.finished:
-        _train_one(job.settings, job.rows, Path(out), job.resume, progress)
-
-    from medudl.labelling.ranking import ranked
-    from medudl.run import Run
-
-    return [*job.notes, *ranked(opened, Run.open(out), rows, progress=progress)[1]]
 
 
 def view(

@@ -11,6 +11,7 @@ import pytest
 from medudl import api
 from medudl.config import Config, read_config
 from medudl.data.cohort import Cohort, Series
+from medudl.label_api import default_settings
 from medudl.labelling.settings import fitting
 
 FILM = Series("p", "s", "v", modality="DX", path="a.png", format="png", shape=(28, 28, 1), spacing=(1, 1, 1),
@@ -73,6 +74,6 @@ def test_a_stopped_run_keeps_its_own(tmp_path: Path) -> None:
     from medudl.labels.store import LabelStore
 
     store, cohort = LabelStore.open(tmp_path / "labels.sqlite"), Cohort.read(tmp_path / "cohort.csv")
-    assert api.default_settings(store, cohort, tmp_path / "run", []).train.steps == 7
-    fresh = api.default_settings(store, cohort, tmp_path / "new", ["data.plane=coronal"])
+    assert default_settings(store, cohort, tmp_path / "run", []).train.steps == 7
+    fresh = default_settings(store, cohort, tmp_path / "new", ["data.plane=coronal"])
     assert fresh.data.plane == "coronal" and fresh.method["name"] == config.method["name"] == "semi_supervised_gan"
