@@ -32,7 +32,7 @@ from scipy import stats
 
 from studies import queue, t1_t2
 from studies.translation_heads import SIZES, size_name
-from studies.translation_pairs import kept, pairs
+from studies.translation_pairs import learnt_from, pairs, without
 from studies.translation_runs import back_error, cyclegan, judged, last, model_maker, through, trained
 from studies.where import real_data
 
@@ -78,17 +78,10 @@ def _cyclegan(job: queue.Job) -> dict[str, float]:
 
 def _pix2pix(job: queue.Job) -> dict[str, float]:
     size = t1_t2.SIZES[job["size"]]
-    everyone = pairs(real_data(), size.side)
-    patient = sorted({pair.patient for pair in everyone})[job["left_out"]]
-    known = [pair for pair in everyone if pair.patient != patient]
-    source, target = (
-        torch.from_numpy(np.concatenate([getattr(p, side)[0][kept(p)] for p in known]))[:, None]
-        for side in ("source", "target")
-    )
+    known, held = without(pairs(real_data(), size.side), int(job["left_out"]))
     method = {"name": "pix2pix", **size.network}
     settings = {**size.train, "precision": job["precision"]}
-    model = last(trained(source, target, [STEPS[job["size"]]], int(job["seed"]), method, settings, paired=True))
-    held = [pair for pair in everyone if pair.patient == patient]
+    model = last(trained(*learnt_from(known), [STEPS[job["size"]]], int(job["seed"]), method, settings, paired=True))
     return dict(t1_t2.judged(lambda image, inside: through(model, image), held))
 
 

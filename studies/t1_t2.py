@@ -39,7 +39,7 @@ from medudl.metrics.kernel import kernel_distance
 from medudl.networks.feature_network import ImageNetFeatures
 from studies import queue
 from studies.translation_heads import Array, size_name
-from studies.translation_pairs import Pair, baselines, kept, pairs
+from studies.translation_pairs import Pair, baselines, kept, learnt_from, pairs, without
 from studies.translation_runs import last, through, trained
 from studies.where import real_data
 
@@ -88,18 +88,11 @@ def work(job: queue.Job, _: Path) -> dict[str, Any]:
     """Learn from three patients; {method: figures of the fourth}."""
     torch.set_num_threads(1)
     size = SIZES[job["size"]]
-    everyone = pairs(real_data(), size.side)
-    patient = sorted({pair.patient for pair in everyone})[job["left_out"]]
-    known = [pair for pair in everyone if pair.patient != patient]
-    held = [pair for pair in everyone if pair.patient == patient]
+    known, held = without(pairs(real_data(), size.side), int(job["left_out"]))
     if job["method"] == "baselines":
         return {"figures": {name: judged(make, held) for name, make in baselines(known).items()}}
-    source, target = (
-        torch.from_numpy(np.concatenate([getattr(p, side)[0][kept(p)] for p in known]))[:, None]
-        for side in ("source", "target")
-    )
     method = {"name": "pix2pix", **size.network, **({"adversarial": 0} if job["method"] == "L1 only" else {})}
-    model = last(trained(source, target, [size.steps], int(job["seed"]), method, size.train, paired=True))
+    model = last(trained(*learnt_from(known), [size.steps], int(job["seed"]), method, size.train, paired=True))
     return {"figures": {job["method"]: judged(lambda image, inside: through(model, image), held)}}
 
 
@@ -147,8 +140,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for name, told in by_patient.items():
         each = ", ".join(f"{value:.1f}" for value in told["psnr"])
         lines.append(
-            f"{name:<26} PSNR {_over(told['psnr']).text(2)} dB (patients {each}); SSIM {_over(told['ssim']).text(3)};"
-            f" KID {_over(told['kid']).text(4)}"
+            f"{name:<26} PSNR {over(told['psnr']).text(2)} dB (patients {each}); SSIM {over(told['ssim']).text(3)};"
+            f" KID {over(told['kid']).text(4)}"
         )
     return "\n".join([*lines, *_goals(by_patient)])
 
@@ -157,16 +150,17 @@ def _goals(told: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> list[str]:
     made, lines = told["pix2pix"], []
     for name in REGRESSIONS:
         for figure, unit in (("psnr", " dB"), ("ssim", "")):
-            apart = _over(made[figure] - told[name][figure])
+            apart = over(made[figure] - told[name][figure])
             met = "met" if apart.value > 0 else "missed"
             lines.append(f"pix2pix - {name}, {figure}: {apart.text(3)}{unit}, goal above 0: {met}")
-    kid, loss = (_over(made[figure] - told["L1 only"][figure]) for figure in ("kid", "psnr"))
+    kid, loss = (over(made[figure] - told["L1 only"][figure]) for figure in ("kid", "psnr"))
     met = "met" if kid.value < 0 and loss.value >= -WORSE else "missed"
     goal = f"goal below 0 at no less than -{WORSE} dB: {met}"
     return [*lines, f"pix2pix - L1 only, KID: {kid.text(4)}; PSNR {loss.text(2)} dB; {goal}"]
 
 
-def _over(values: NDArray[np.float64]) -> Estimate:
+def over(values: NDArray[np.float64]) -> Estimate:
+    """Mean over patients, with its interval."""
     return over_patients(values, [str(i) for i in range(len(values))], seed=0)
 
 

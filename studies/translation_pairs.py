@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from medudl.data.foreground import body
@@ -95,3 +96,19 @@ def _means(seen: Array, wanted: Array) -> dict[str, Any]:
         return made
 
     return {"mean by voxel": by_voxel, "mean by neighbours": by_neighbours}
+
+
+def without(everyone: Sequence[Pair], number: int) -> tuple[list[Pair], list[Pair]]:
+    """The studies of all patients but one, and those of that one."""
+    patient = sorted({pair.patient for pair in everyone})[number]
+    known = [pair for pair in everyone if pair.patient != patient]
+    return known, [pair for pair in everyone if pair.patient == patient]
+
+
+def learnt_from(known: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    """Their T1 and T2 slices, (N, 1, H, W) each."""
+    source, target = (
+        torch.from_numpy(np.concatenate([getattr(p, side)[0][kept(p)] for p in known]))[:, None]
+        for side in ("source", "target")
+    )
+    return source, target

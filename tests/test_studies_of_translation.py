@@ -52,8 +52,28 @@ def test_the_study_of_bf16_runs_and_compares_equal_seeds(tmp_path: Path, real_da
     assert all(line.endswith(": missed") for line in study.table(results).splitlines())
 
 
+def test_the_study_after_t1_t2_stands_beside_its_figures(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, study = (importlib.import_module(f"studies.{name}") for name in ("t1_t2", "t1_t2_after"))
+    with pytest.raises(SystemExit) as ended:
+        study.before(tmp_path / "t1_t2_after", "tiny")
+    assert ended.value.code == 2 and "make study NAME=t1_t2" in capsys.readouterr().err
+    known = [
+        {**job, "figures": {job["method"]: {"psnr": 20.0 + job["left_out"], "ssim": 0.5, "kid": 50.0}}}
+        for job in first.jobs("tiny")
+    ]
+    results = [{**study.work(job, tmp_path / "run"), **job} for job in study.jobs("tiny") if job["left_out"] == 0]
+    printed = study.table([*(one for one in known if one["left_out"] == 0), *results]).splitlines()
+    assert len(printed) == 1 + 2 + 3 + 3 and all(line.endswith(": missed") for line in printed[-3:])
+    for result in results:
+        result["figures"] = {result["way"]: {"psnr": 19.8, "ssim": 0.5, "kid": 40.0}}
+    better = study.table([*(one for one in known if one["left_out"] == 0), *results]).splitlines()
+    assert all(line.endswith(": met") for line in better[-3:])
+
+
 @pytest.mark.parametrize("size", ["cpu", "gpu"])
-@pytest.mark.parametrize("name", [*SOME, "bf16"])
+@pytest.mark.parametrize("name", [*SOME, "bf16", "t1_t2_after"])
 def test_no_two_runs_of_a_study_share_a_file(name: str, size: str) -> None:
     jobs = importlib.import_module(f"studies.{name}").jobs(size)
     assert len({tuple(job.items()) for job in jobs}) == len(jobs) and all(job["size"] == size for job in jobs)
