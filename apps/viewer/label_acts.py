@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
-from typing import Any
 
-from apps.viewer.label_desk import Pool
+from apps.viewer.label_asked import Asked, Bad, case_in, cases_in, seconds_in, text_in
+from apps.viewer.label_desk import Issued, Pool
+from apps.viewer.label_masks import Canvas, canvas_of, keep_mask, own_mask
 from apps.viewer.label_state import case_of, issued, next_case, state_of
 from apps.viewer.label_train import begin as begin_training
 from medudl.errors import UserError
-from medudl.labels.events import Event, Label, reader_key, reader_name
+from medudl.labels.events import Event, Label, reader_key
 from medudl.labels.standing import labels_of, standing
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_CASE = re.compile(r"[0-9a-f]{16}")
-_TEXT = 200
-_MOST = 64  # cases that a page holds at once
-
-
-class Bad(Exception):
-    """A question that no page asks."""
-
-
-Asked = dict[str, Any]
 
 
 def start(pool: Pool, reader: str, asked: Asked) -> Asked:
@@ -40,19 +30,19 @@ def state(pool: Pool, reader: str, asked: Asked) -> Asked:
 
 def following(pool: Pool, reader: str, asked: Asked) -> Asked:
     """The next case, while `avoid` are on the screen."""
-    return next_case(pool, reader, set(_cases(pool, asked, "avoid")))
+    return next_case(pool, reader, set(cases_in(pool, asked, "avoid")))
 
 
 def release(pool: Pool, reader: str, asked: Asked) -> Asked:
     """Cases that this page shows no more."""
-    for case in _cases(pool, asked, "cases"):
+    for case in cases_in(pool, asked, "cases"):
         pool.store.release(case, reader)
     return {}
 
 
 def save(pool: Pool, reader: str, asked: Asked) -> Asked:
     """Keep an event, then say what a model thinks of that case. The same id again is the same event."""
-    id, kind = _text(asked, "id", _ID), str(asked.get("kind"))
+    id, kind = text_in(asked, "id", _ID), str(asked.get("kind"))
     if kind not in _SAVES:
         raise Bad
     event = next((one for one in pool.store.events(reader=reader) if one.id == id), None)
@@ -61,43 +51,91 @@ def save(pool: Pool, reader: str, asked: Asked) -> Asked:
     answer: Asked = {"event": event.id, "state": state_of(pool, reader)}
     if event.kind == "label":
         answer["opinion"] = pool.store.for_reader(reader).opinion(event.case, event.occasion)
+    if event.kind == "mask":
+        answer["mask"] = own_mask(pool, reader, event.case, event.occasion)
     if event.kind == "undo":
         pool.store.lease(event.case, reader)
-        answer["next"] = case_of(pool, event.case, "", issued(pool, reader, event.case)[2])
+        mask = own_mask(pool, reader, event.case, event.occasion)
+        answer["next"] = case_of(pool, event.case, "", issued(pool, reader, event.case)[2], mask=mask,
+                                 **_undone(pool, reader, event))  # fmt: skip
     return answer
 
 
+def _undone(pool: Pool, reader: str, undo: Event) -> Asked:
+    """What the browser is told besides, where it was a mask: the label of its case may stand."""
+    own = pool.store.events(reader=reader, case=undo.case)
+    if all(event.kind != "mask" for event in own if event.id == undo.value):
+        return {}
+    label = next((one for one in labels_of(own) if one.occasion == undo.occasion), None)
+    return {"head": "Your mask is taken back", **({"edits": label.event, "value": label.value} if label else {})}
+
+
 def _label(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
-    edits = str(asked.get("edits") or "")
-    case = _case(pool, asked)
+    case = case_in(pool, asked)
+    why, occasion, ranking = _sitting(pool, reader, case, asked)
+    blind = not _knows(pool, reader, case)
+    return pool.store.save(id=id, reader=reader, kind="label", case=case, value=text_in(asked, "value"),
+                           seconds=seconds_in(asked), occasion=occasion, why=why,
+                           view={"model": ranking, "blind": blind})  # fmt: skip
+
+
+def _sitting(pool: Pool, reader: str, case: str, asked: Asked) -> Issued:
+    """Why a case is on the screen, its occasion and ranking: those of the own label that is looked at again, if any."""
     why, occasion, ranking = issued(pool, reader, case)
+    edits = str(asked.get("edits") or "")
     if edits:
         before = _own_label(pool, reader, edits)
         if before.case != case:
             raise Bad
         why, occasion = "history", before.occasion
-    blind = not _knows(pool, reader, case)
-    return pool.store.save(id=id, reader=reader, kind="label", case=case, value=_text(asked, "value"),
-                           seconds=_seconds(asked), occasion=occasion, why=why,
-                           view={"model": ranking, "blind": blind})  # fmt: skip
+    return why, occasion, ranking
 
 
 def _skip(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
-    case = _case(pool, asked)
+    case = case_in(pool, asked)
     why, occasion, ranking = issued(pool, reader, case)
-    return pool.store.save(id=id, reader=reader, kind="skip", case=case, seconds=_seconds(asked), occasion=occasion,
+    return pool.store.save(id=id, reader=reader, kind="skip", case=case, seconds=seconds_in(asked), occasion=occasion,
                            why=why, view={"model": ranking})  # fmt: skip
 
 
+def _mask(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
+    """A mask painted on one series of the case. Its voxels, "runs", come by an address of their own, never as JSON."""
+    runs = asked.get("runs")
+    if not isinstance(runs, bytes):
+        raise Bad
+    case, canvas = _canvas(pool, asked)
+    why, occasion, ranking = _sitting(pool, reader, case, asked)
+    view = {"model": ranking, "blind": not _knows(pool, reader, case), "series": canvas.row.series}
+
+    def kept(name: str) -> Event:
+        return pool.store.save(id=id, reader=reader, kind="mask", case=case, value=name, seconds=seconds_in(asked),
+                               occasion=occasion, why=why, view=view)  # fmt: skip
+
+    return keep_mask(pool, reader, case, canvas, runs, kept)
+
+
+def room(pool: Pool, reader: str, asked: Asked) -> int:
+    """Bytes that the mask of a series of the case may take on its way. Raises UserError: its scan has changed."""
+    return _canvas(pool, asked)[1].limit
+
+
+def _canvas(pool: Pool, asked: Asked) -> tuple[str, Canvas]:
+    case = case_in(pool, asked)
+    canvas = canvas_of(pool, case, text_in(asked, "series"), text_in(asked, "key"))
+    if canvas is None:
+        raise Bad
+    return case, canvas
+
+
 def _flag(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
-    case = _case(pool, asked)
-    return pool.store.save(id=id, reader=reader, kind="flag", case=case, value=_text(asked, "value"),
+    case = case_in(pool, asked)
+    return pool.store.save(id=id, reader=reader, kind="flag", case=case, value=text_in(asked, "value"),
                            why=issued(pool, reader, case)[0])  # fmt: skip
 
 
 def _undo(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
-    """Take back the newest own label or skip that stands."""
-    own = [one for one in standing(pool.store.events(reader=reader)) if one.kind in ("label", "skip")]
+    """Take back the newest own label, skip or mask that stands."""
+    own = [one for one in standing(pool.store.events(reader=reader)) if one.kind in ("label", "skip", "mask")]
     if not own:
         raise UserError("no label of yours is left to take back")
     last = own[-1]
@@ -107,30 +145,32 @@ def _undo(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
 
 
 def _adjudicate(pool: Pool, reader: str, id: str, asked: Asked) -> Event:
-    case = _case(pool, asked)
+    case = case_in(pool, asked)
     if case not in pool.store.conflicts():
         raise UserError("another adjudicator has decided this case, or its readers agree now")
-    return pool.store.save(id=id, reader=reader, kind="adjudicate", case=case, value=_text(asked, "value"),
-                           seconds=_seconds(asked), view={"blind": False, "role": "adjudicator"})  # fmt: skip
+    return pool.store.save(id=id, reader=reader, kind="adjudicate", case=case, value=text_in(asked, "value"),
+                           seconds=seconds_in(asked), view={"blind": False, "role": "adjudicator"})  # fmt: skip
 
 
 _SAVES: dict[str, Callable[[Pool, str, str, Asked], Event]] = {
     "label": _label, "skip": _skip, "flag": _flag, "undo": _undo, "adjudicate": _adjudicate,
+    "mask": _mask,
 }  # fmt: skip
 
 
 def reopen(pool: Pool, reader: str, asked: Asked) -> Asked:
     """One of the reader's own labels, to be looked at again."""
-    label = _own_label(pool, reader, _text(asked, "event"))
+    label = _own_label(pool, reader, text_in(asked, "event"))
     found = case_of(pool, label.case, "You have labelled this case; a class key saves a new label, Esc leaves it.", "",
-                    edits=label.event, value=label.value, head="Your label again")  # fmt: skip
+                    edits=label.event, value=label.value, head="Your label again",
+                    mask=own_mask(pool, reader, label.case, label.occasion))  # fmt: skip
     return {"next": found}
 
 
 def conflict(pool: Pool, reader: str, asked: Asked) -> Asked:
     """A case on which first reads differ, with what each reader said: for adjudicators alone, who ask for it."""
     waiting = pool.store.conflicts()
-    avoid = set(_cases(pool, asked, "avoid"))
+    avoid = set(cases_in(pool, asked, "avoid"))
     open_cases = [case for case in waiting if case not in avoid and case not in pool.lost]
     for n, case in enumerate(open_cases):
         try:
@@ -166,39 +206,6 @@ def _own_label(pool: Pool, reader: str, event: str) -> Label:
     if found is None:
         raise UserError("this label does not count any more: it was taken back or given anew")
     return found
-
-
-def _case(pool: Pool, asked: Asked) -> str:
-    case = _text(asked, "case", _CASE)
-    if case not in pool.cases:
-        raise Bad
-    return case
-
-
-def _cases(pool: Pool, asked: Asked, name: str) -> list[str]:
-    found = asked.get(name, [])
-    if not isinstance(found, list) or len(found) > _MOST or not all(isinstance(one, str) for one in found):
-        raise Bad
-    return [case for case in found if case in pool.cases]
-
-
-def _text(asked: Asked, name: str, form: re.Pattern[str] | None = None) -> str:
-    value = asked.get(name)
-    if not isinstance(value, str) or len(value) > _TEXT or (form and not form.fullmatch(value)):
-        raise Bad
-    return value
-
-
-def _seconds(asked: Asked) -> float | None:
-    value = asked.get("seconds")
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return min(max(float(value), 0.0), 36_000.0)
-
-
-def named(asked: Asked) -> str:
-    """Who asks. Raises UserError for a name that no reader can have."""
-    return reader_name(_text(asked, "reader"))
 
 
 ACTS: dict[str, Callable[[Pool, str, Asked], Asked]] = {

@@ -15,4 +15,13 @@ async def _late(request: Request) -> Response:
     return await answer(request)
 
 
-LABEL_ROUTES = [Route("/labels/{id:str}/{act:str}", _late, methods=["POST"])]
+async def _late_paint(request: Request) -> Response:
+    from apps.viewer.label_paint import paint
+
+    return await paint(request)
+
+
+LABEL_ROUTES = [
+    Route("/labels/{id:str}/paint", _late_paint, methods=["POST"]),
+    Route("/labels/{id:str}/{act:str}", _late, methods=["POST"]),
+]

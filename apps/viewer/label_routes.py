@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -12,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from apps.viewer.house import house
-from apps.viewer.label_acts import ACTS, Bad, named
+from apps.viewer.label_acts import ACTS
+from apps.viewer.label_asked import Asked, Bad, named
+from apps.viewer.label_desk import Pool
 from apps.viewer.words import faceless, sentence
 from medudl.errors import UserError
 
@@ -35,12 +38,12 @@ async def answer(request: Request) -> Response:
             return problem(413, "too long")
     pool = _SLOW if act in _DECODES else _QUICK
     return await asyncio.get_running_loop().run_in_executor(
-        pool, partial(_answered, request.path_params["id"], act, body)
+        pool, partial(answered, request.path_params["id"], body, ACTS[act])
     )
 
 
-def _answered(id: str, act: str, body: bytes) -> Response:
-    """The answer, or a refusal in words."""
+def answered(id: str, body: bytes, act: Callable[[Pool, str, Asked], Asked]) -> Response:
+    """What `act` answers, or a refusal in words."""
     try:
         asked: Any = json.loads(body)
         if not isinstance(asked, dict):
@@ -48,7 +51,7 @@ def _answered(id: str, act: str, body: bytes) -> Response:
         pool = house().labels.pool(id)
         if pool is None:
             return problem(404, "The label store is not in this folder any more.")
-        return JSONResponse(ACTS[act](pool, named(asked), asked), headers={"cache-control": "no-store"})
+        return JSONResponse(act(pool, named(asked), asked), headers={"cache-control": "no-store"})
     except (Bad, ValueError):
         return problem(404, "no such case or question")
     except UserError as error:

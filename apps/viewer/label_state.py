@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.viewer.component import describe
 from apps.viewer.label_desk import Issued, Pool
+from apps.viewer.label_masks import own_mask
 from apps.viewer.label_train import training_of
 from apps.viewer.words import count
 from medudl.errors import UserError
@@ -56,7 +57,8 @@ def next_case(pool: Pool, reader: str, avoid: set[str]) -> dict[str, Any]:
     advise(pool)
     while (turn := next_turn(pool.store, reader, avoid=avoid, gone=set(pool.lost))) is not None:
         try:
-            found = case_of(pool, turn.case, _WHY.get(turn.kind, turn.why), turn.ranking)
+            found = case_of(pool, turn.case, _WHY.get(turn.kind, turn.why), turn.ranking,
+                            mask=own_mask(pool, reader, turn.case, turn.occasion))  # fmt: skip
         except (UserError, OSError) as error:
             pool.lost[turn.case] = str(error)
             pool.store.release(turn.case, reader)

@@ -20,6 +20,7 @@ _NEVER = {
     ".bval", ".bvec", ".yaml", ".yml", ".log",
 }  # fmt: skip
 _DICOM_ENDINGS = {".dcm", ".dicom", ".ima"}
+PAINTED = "labels_masks"  # what readers paint on scans (docs/labels.md): no scans
 _LONGEST_FIRST = sorted({*_ENDINGS, *_DICOM_ENDINGS}, key=len, reverse=True)
 
 
@@ -104,7 +105,7 @@ def looks_like_dicom(path: Path) -> bool:
 
 
 def _walk(top: Path) -> Iterator[Path]:
-    """Files below `top` in a fixed order, hidden ones left out; links are followed, circles are not."""
+    """Files below `top` in a fixed order, hidden and painted ones left out; links are followed, circles are not."""
     visited: set[tuple[int, int]] = set()
     for folder, names, files in os.walk(top, followlinks=True):
         status = os.stat(folder)
@@ -112,7 +113,7 @@ def _walk(top: Path) -> Iterator[Path]:
             names.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if not name.startswith(".") and name != PAINTED)
         for name in sorted(files):
             path = Path(folder, name)
             if not name.startswith(".") and path.is_file():

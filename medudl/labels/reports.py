@@ -133,8 +133,8 @@ def _write_masks(
     written, notes = 0, []
     names: Counter[str] = Counter()
     for event in {(one.reader, one.case): one for one in masks}.values():
-        series = rows[event.case][0]
         try:
+            series = _painted_on(event, rows[event.case])
             made = _segmentation(event, series, store, cohort)
         except UserError as error:
             notes.append(f"mask of case {event.case} left out: {error}")
@@ -144,6 +144,15 @@ def _write_masks(
         write_dicom(out / (f"{stem}.dcm" if names[stem] == 1 else f"{stem}-{names[stem]}.dcm"), made)
         written += 1
     return written, notes
+
+
+def _painted_on(event: Event, rows: Sequence[Series]) -> Series:
+    """The series that the event names; the first where it names none. Raises UserError: it did not come as DICOM."""
+    named = str(event.view.get("series", ""))
+    found = next((one for one in rows if not named or one.series == named), None)
+    if found is None:
+        raise UserError("is painted on a series that did not come as DICOM")
+    return found
 
 
 def _segmentation(event: Event, series: Series, store: LabelStore, cohort: Cohort) -> Dataset:
