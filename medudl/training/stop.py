@@ -39,6 +39,8 @@ class StopSignals:
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:  # a forked worker of a loader inherited us
+            if number == signal.SIGINT:  # Ctrl-C reaches it too, and the main process still needs its batches
+                return
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
