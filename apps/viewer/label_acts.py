@@ -40,6 +40,13 @@ def release(pool: Pool, reader: str, asked: Asked) -> Asked:
     return {}
 
 
+def hold(pool: Pool, reader: str, asked: Asked) -> Asked:
+    """Cases that are on this page still: a lease would run out while one is read for long."""
+    for case in cases_in(pool, asked, "cases"):
+        pool.store.lease(case, reader)
+    return {}
+
+
 def save(pool: Pool, reader: str, asked: Asked) -> Asked:
     """Keep an event, then say what a model thinks of that case. The same id again is the same event."""
     id, kind = text_in(asked, "id", _ID), str(asked.get("kind"))
@@ -210,5 +217,5 @@ def _own_label(pool: Pool, reader: str, event: str) -> Label:
 
 ACTS: dict[str, Callable[[Pool, str, Asked], Asked]] = {
     "begin": start, "state": state, "next": following, "save": save, "open": reopen, "conflict": conflict,
-    "train": train, "release": release,
+    "train": train, "release": release, "hold": hold,
 }  # fmt: skip

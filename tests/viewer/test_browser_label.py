@@ -131,6 +131,26 @@ def test_a_held_key_labels_one_case_and_a_double_press_no_unseen_one(
     assert "Not yet" in page.evaluate(SAID)
 
 
+def test_a_page_holds_its_cases_while_somebody_is_there(page: Page, view: Callable[..., str], tmp_path: Path) -> None:
+    store = write_store(tmp_path / "viewed", 6)
+    page.clock.install()
+    begin(page, view(tmp_path / "viewed"))
+    page.wait_for_function("() => window.medudlLabel.next?.next")
+    held = set(store.leased())
+    assert page.evaluate(NOW) in held and len(held) == 2
+    for case in held:
+        store.release(case, "Anna")  # as after five minutes
+    with page.expect_response(lambda answer: answer.url.endswith("/hold")):
+        page.clock.fast_forward(61_000)
+    assert set(store.leased()) == held
+    for case in held:
+        store.release(case, "Anna")
+    page.clock.fast_forward(1_900_000)
+    page.clock.fast_forward(61_000)
+    page.wait_for_timeout(500)
+    assert store.leased() == {}, "the page was left"
+
+
 def test_undo_history_skip_flag_and_keys_while_typing(page: Page, view: Callable[..., str], tmp_path: Path) -> None:
     store = write_store(tmp_path / "viewed", 8)
     begin(page, view(tmp_path / "viewed"), "u1 s2")  # these letters are keys, but not while a name is typed

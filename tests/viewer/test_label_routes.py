@@ -87,6 +87,24 @@ def test_a_test_case_and_a_repeat_look_like_any_case_at_random(act: Ask, store: 
     assert act("next")["next"] is None and act("next")["empty"][0] == "All 8 cases have your label"
 
 
+def test_a_case_that_is_read_for_long_stays_its_readers(act: Ask, store: LabelStore, id: str) -> None:
+    pool = shared.house().labels.pool(id)
+    assert pool is not None
+    now = 1_700_000_000.0
+    pool.store.clock = lambda: now
+    case = act("next")["next"]["case"]
+    for minutes in (4, 8, 12):
+        now = 1_700_000_000.0 + 60 * minutes
+        act("hold", cases=[case])
+        assert pool.store.leased() == {case: "Anna"}
+    assert act("next", reader="Ben")["next"]["case"] != case
+    now += 301
+    assert pool.store.leased() == {}, "nobody is there any more"
+    assert pool.store.lease(case, "Ben")
+    act("hold", cases=[case])
+    assert pool.store.leased() == {case: "Ben"}, "it is another's meanwhile"
+
+
 def test_readers_are_blind_to_each_other(act: Ask, store: LabelStore) -> None:
     case = act("next")["next"]["case"]
     act("save", **key(case, "sick"))

@@ -2,6 +2,7 @@
 
 import { askStore, tellStore } from "./label_ask.js";
 import { Asides } from "./label_asides.js";
+import { Hold } from "./label_hold.js";
 import { MOST_CLASSES, takeKeys } from "./label_keys.js";
 import { LabelPanel } from "./label_panel.js";
 import { Saving } from "./label_saving.js";
@@ -19,6 +20,7 @@ export class Labelling extends Asides {
     this.viewer = new LabelViewer(parent);
     this.panel = new LabelPanel(this.viewer, this);
     this.saving = new Saving(this);
+    this.hold = new Hold(this);
     this.viewer.on("draw", () => this.look());
     this.viewer.on("extended", () => takeKeys(this.viewer, this));
     this.viewer.report = () => {};
@@ -273,8 +275,14 @@ export class Labelling extends Asides {
     }
   }
 
+  /** Cases that nobody else should get meanwhile. */
+  held() {
+    const here = [this.now, this.next?.next, ...this.parked];
+    return here.filter((info) => info && !info.said).map((info) => info.case); // one to adjudicate is nobody's
+  }
+
   release() {
-    const cases = [this.now, this.next?.next, ...this.parked].filter(Boolean).map((info) => info.case);
+    const cases = this.held();
     if (this.reader && cases.length) {
       tellStore(this.id, "release", { reader: this.reader, cases });
     }
@@ -283,6 +291,7 @@ export class Labelling extends Asides {
   dispose() {
     this.disposed = true;
     clearTimeout(this.looking);
+    this.hold.dispose();
     window.removeEventListener("beforeunload", this.unload);
     window.removeEventListener("pagehide", this.hide);
     this.release();
