@@ -13,6 +13,7 @@ from medudl.data.cohort import read_csv, split_fragment
 from medudl.data.identity import Key, safe_name
 from medudl.data.index_draft import Draft, count
 from medudl.data.splits import split_name
+from medudl.data.spreadsheet import plain_frame
 from medudl.errors import UserError
 
 VALUES = ("label", "split", "contrast", "modality", "age", "sex", "scanner")
@@ -31,12 +32,12 @@ class Table:
 
 
 def read_table(path: str | Path, only: Sequence[str] = VALUES) -> Table:
-    """Read a CSV or TSV. Joined by the first of path, series, subject + study, subject that it has as columns.
+    """Read a CSV or TSV, an export of labels too. Joined by the first of path, series, subject + study, subject that it has as columns.
 
     Raises UserError: absent, none of these columns, or no column to take over.
     """
     path = Path(path)
-    frame = read_csv(path).rename(columns=lambda name: str(name).strip())
+    frame = plain_frame(read_csv(path)).rename(columns=lambda name: str(name).strip())
     if "subject" not in frame:
         frame = frame.rename(columns={"participant_id": "subject"})
     keys: tuple[tuple[str, ...], ...] = (("path",), ("series",), ("subject", "study"), ("subject",))

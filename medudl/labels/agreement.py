@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from medudl.data.spreadsheet import guarded
 from medudl.labels.agreement_words import ALL, TEST, text
 from medudl.labels.events import Label, LabelCase
 from medudl.labels.kappa import Weights, class_agreement, cohen_kappa, fleiss_kappa, percent_agreement
@@ -78,13 +79,13 @@ def adjudication(store: LabelStore) -> list[Disputed]:
 
 def adjudication_csv(found: Mapping[str, Any]) -> str:
     """The disputed cases of a `report` as CSV: case, subject, study, a column a reader, decided."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     readers = sorted({reader for one in found["adjudication"] for reader in one["said"]}, key=str.casefold)
-    writer.writerow(["case", "subject", "study", *readers, "decided"])
+    rows = [["case", "subject", "study", *readers, "decided"]]
     for one in found["adjudication"]:
         said = [one["said"].get(reader, "") for reader in readers]
-        writer.writerow([one["case"], one["subject"], one["study"], *said, one["decided"] or ""])
+        rows.append([one["case"], one["subject"], one["study"], *said, one["decided"] or ""])
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([guarded(cell) for cell in row] for row in rows)
     return stream.getvalue()
 
 

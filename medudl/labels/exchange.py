@@ -11,6 +11,7 @@ from pathlib import Path
 
 from medudl.data.cohort import Cohort, Series, write_whole
 from medudl.data.index_draft import count
+from medudl.data.spreadsheet import guarded
 from medudl.errors import UserError
 from medudl.labels.events import Event, LabelCase
 from medudl.labels.intake import import_csv
@@ -156,7 +157,8 @@ def _write(out: Path, headers: Mapping[str, Sequence[str]], lines: Mapping[str, 
         out.mkdir(parents=True, exist_ok=True)
         for name, columns in headers.items():
             stream = io.StringIO()
-            csv.writer(stream, lineterminator="\n").writerows([columns, *lines[name]])
+            rows = ([guarded(cell) for cell in row] for row in (columns, *lines[name]))
+            csv.writer(stream, lineterminator="\n").writerows(rows)
             write_whole(out / name, stream.getvalue())
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); give another folder") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medudl.data.cohort import Cohort, read_csv
 from medudl.data.identity import safe_name
+from medudl.data.spreadsheet import plain_frame
 from medudl.errors import UserError
 from medudl.labels.events import Event, reader_key
 from medudl.labels.store import LabelStore
@@ -76,7 +77,7 @@ def _settle(
 
 
 def _read(file: Path) -> list[_Line]:
-    table = read_csv(file).rename(columns=lambda name: str(name).strip())
+    table = plain_frame(read_csv(file)).rename(columns=lambda name: str(name).strip())
     if "subject" not in table:
         table = table.rename(columns={"participant_id": "subject"})
     if "label" not in table:

@@ -14,6 +14,7 @@ from medudl.data.index_draft import Draft
 from medudl.data.index_labels import join, read_table
 from medudl.errors import UserError
 from medudl.labels import LabelStore
+from medudl.labels.agreement import adjudication_csv, report
 from medudl.labels.exchange import export_csv, import_csv
 
 
@@ -151,6 +152,31 @@ def test_what_was_exported_can_be_imported(tmp_path: Path) -> None:
     other = store_of(tmp_path / "b")
     assert import_csv(other, cohort, tmp_path / "out" / "labels.csv", "ann") == (10, [])
     assert other.truth() == store.truth()
+
+
+def test_no_cell_is_a_formula_and_what_is_read_back_is_what_was_said(tmp_path: Path) -> None:
+    cohort = Cohort.of(tmp_path, [series(0, path="-s/0.nii.gz"), series(1)])
+    classes = ["=1+1", "@normal"]
+    store = LabelStore.create(tmp_path / "labels.sqlite", cohort, classes)
+    first, second = (case.id for case in store.cases())
+    for case, value in ((first, "=1+1"), (second, "@normal")):
+        say(store, "-Ann", "label", case, value)
+    say(store, "Ben", "label", first, "@normal")
+    say(store, "Eve", "adjudicate", first, "=1+1")
+    say(store, "-Ann", "flag", second, "=HYPERLINK(1)")
+    export_csv(store, cohort, tmp_path / "out")
+    (tmp_path / "out" / "adjudication.csv").write_text(adjudication_csv(report(store)))
+    cells = []
+    for file in (tmp_path / "out").iterdir():
+        with file.open(newline="") as stream:
+            cells += [cell for row in csv.reader(stream) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in tuple("=+-@\t\r")]
+    assert {"'=1+1", "'@normal", "'-Ann", "'=HYPERLINK(1)", "'-s/0.nii.gz"} <= set(cells)
+    again = LabelStore.create(tmp_path / "again.sqlite", cohort, classes)
+    import_csv(again, cohort, tmp_path / "out" / "labels.csv", "-Ann")
+    assert {label.case: label.value for label in again.labels()} == {first: "=1+1", second: "@normal"}
+    table = read_table(tmp_path / "out" / "consensus.csv")
+    assert set(table.frame["label"]) == {"=1+1", "@normal"} and "-s/0.nii.gz" in set(table.frame["path"])
 
 
 def test_a_path_that_several_scans_end_in_fits_none(tmp_path: Path) -> None:
