@@ -1,8 +1,8 @@
 """Learning from medical scans without labels.
 
 Each command is a function of the same name: `medudl.index`, `train`, `detect`, `translate`, `sample`, `embed`,
-`classify`, `evaluate`, `export`, `view`; those of `medudl label` are `label_start`, `label_import`, `label_export`,
-`label_agreement`, `label_queue`, `label_train`.
+`classify`, `evaluate`, `export`, `view`; those of `medudl label` are `label_start`, `label_grow`, `label_import`,
+`label_export`, `label_agreement`, `label_queue`, `label_train`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         index,
         label_agreement,
         label_export,
+        label_grow,
         label_import,
         label_queue,
         label_start,
@@ -39,6 +40,7 @@ __all__ = [
     "index",
     "label_agreement",
     "label_export",
+    "label_grow",
     "label_import",
     "label_queue",
     "label_start",

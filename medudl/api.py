@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medudl.config import Config, read_config
 from medudl.errors import UserError
-from medudl.label_api import label_agreement, label_export, label_import, label_queue, label_start, label_train
+from medudl.label_api import (
+    label_agreement,
+    label_export,
+    label_grow,
+    label_import,
+    label_queue,
+    label_start,
+    label_train,
+)
 from medudl.shipped import config_path, shipped
 from medudl.train_one import check_method, train_one
 
@@ -20,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_method", "classify", "config_path", "detect", "embed", "evaluate", "export", "index", "label_agreement",
-    "label_curve", "label_export", "label_import", "label_queue", "label_start", "label_train", "sample", "shipped",
-    "train", "translate", "view",
+    "label_curve", "label_export", "label_grow", "label_import", "label_queue", "label_start", "label_train", "sample",
+    "shipped", "train", "translate", "view",
 ]  # fmt: skip
 
 

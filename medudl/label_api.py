@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from medudl.config import Config, read_config
+from medudl.errors import UserError
 from medudl.shipped import config_path
 from medudl.train_one import check_method, train_one
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
     from medudl.labels.store import LabelStore
 
-__all__ = ["label_agreement", "label_export", "label_import", "label_queue", "label_start", "label_train"]
+__all__ = ["label_agreement", "label_export", "label_grow", "label_import", "label_queue", "label_start", "label_train"]
 
 
 def label_start(
@@ -29,6 +30,21 @@ def label_start(
     return LabelStore.create(
         store, rows, classes, unit=by, test_share=test_share, repeats=repeats, overlap=overlap, seed=seed
     )
+
+
+def label_grow(store: str | Path, cohort: str | Path | None = None) -> int:
+    """Take scans of the cohort that are new into the store; returns how many cases. Patients keep their side.
+
+    cohort: default, cohort.csv beside the store. Raises UserError where it has none of the store's cases.
+    """
+    from medudl.labelling.prepare import cohort_of
+    from medudl.labels.store import LabelStore
+
+    opened = LabelStore.open(store)
+    rows = cohort_of(opened, cohort)
+    if not any(opened.series_of(rows).values()):
+        raise UserError(f"{store}: the cohort has none of its scans; give the one it was made from, indexed anew")
+    return opened.grow(rows)
 
 
 def label_import(
@@ -64,21 +80,24 @@ def label_agreement(store: str | Path, out: str | Path | None = None) -> str:
 
 def label_queue(
     store: str | Path, run: str | Path | None = None, *, n: int = 10, cohort: str | Path | None = None,
-    device: str = "auto", progress: bool = True,
+    unblind: bool = False, device: str = "auto", progress: bool = True,
 ) -> str:  # fmt: skip
-    """The next n cases and why, as a table; run: a model by whose doubts the cases are put in a new order first."""
+    """The next n cases and why, as a table; run: a model by whose doubts the cases are put in a new order first.
+
+    unblind: with the percentages the model gives; who has seen them reads those cases no longer blind.
+    """
     from medudl.labelling.prepare import cohort_of
     from medudl.labelling.table import next_cases
     from medudl.labels.store import LabelStore
 
     opened = LabelStore.open(store)
     if run is None:
-        return next_cases(opened, n)
+        return next_cases(opened, n, unblind=unblind)
     from medudl.labelling.ranking import rank_pool
     from medudl.run import Run
 
     _, notes = rank_pool(opened, Run.open(run), cohort_of(opened, cohort), device=device, progress=progress)
-    return "\n".join([*notes, next_cases(opened, n)])
+    return "\n".join([*notes, next_cases(opened, n, unblind=unblind)])
 
 
 def default_settings(store: LabelStore, cohort: Cohort, out: Path, overrides: Sequence[str]) -> Config:

@@ -28,7 +28,12 @@ def _store(
 def start(
     context: typer.Context,
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="cohort.csv, as `medudl index` writes it.")],
-    classes: Annotated[str, typer.Option(help='2 to 9, in the order of their keys: "normal,sick".')],
+    classes: Annotated[
+        str,
+        typer.Option(
+            help='2 to 9, in the order of their keys: "normal,sick"; one with a comma in it stands in double quotes.'
+        ),
+    ],
     by: Annotated[Unit | None, typer.Option(help="What a label is about; default: study where one has many.")] = None,
     test_share: Annotated[float, typer.Option(help="Patients drawn for testing, where no split says who.")] = 0.2,
     repeats: Annotated[float, typer.Option(help="Share of cases shown again, unsaid, to the same reader.")] = 0.05,
@@ -37,17 +42,27 @@ def start(
 ) -> None:
     """Make STORE over the scans of a cohort; `medudl view` then has them on its Label page."""
     from medudl import api
+    from medudl.labelling.sides import doubts, holds
+    from medudl.labels.create import class_names
 
     store: Path = context.obj
     made = api.label_start(
-        store, cohort, classes.split(","), by=by, test_share=test_share, repeats=repeats, overlap=overlap, seed=seed
+        store, cohort, class_names(classes), by=by, test_share=test_share, repeats=repeats, overlap=overlap, seed=seed
     )  # fmt: skip
-    cases = made.cases()
-    tested = sum(case.test for case in cases)
-    typer.echo(
-        f"{store}: {len(cases)} cases, one a {made.unit}, {tested} of them of the random test set; label them with:"
-        f" medudl view {store.parent}"
-    )
+    for doubt in doubts(made):
+        typer.echo(f"{store}: {doubt}", err=True)
+    typer.echo(f"{store}: {holds(made)}; label them with: medudl view {store.parent}")
+
+
+@label_app.command()
+def grow(context: typer.Context, cohort: Cohort = None) -> None:
+    """Take scans into STORE that the cohort has got since; the Label page does so by itself."""
+    from medudl import api
+    from medudl.labelling.sides import holds
+    from medudl.labels.store import LabelStore
+
+    new = api.label_grow(context.obj, cohort)
+    typer.echo(f"{new} new; {context.obj}: {holds(LabelStore.open(context.obj))}")
 
 
 @label_app.command(name="import")
@@ -103,12 +118,15 @@ def queue(
     run: Annotated[Path | None, typer.Option(help="A run that classifies; default: the newest order.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many to print.")] = 10,
     cohort: Cohort = None,
+    unblind: Annotated[
+        bool, typer.Option("--unblind", help="Tell what the model thinks: who labels after that is no blind reader.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """The next cases, and why. With --run they are put in a new order by what that model doubts."""
     from medudl import api
 
-    typer.echo(api.label_queue(context.obj, run, n=count, cohort=cohort, device=device))
+    typer.echo(api.label_queue(context.obj, run, n=count, cohort=cohort, unblind=unblind, device=device))
 
 
 @label_app.command()

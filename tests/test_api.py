@@ -36,6 +36,7 @@ def test_commands_are_functions_of_the_package() -> None:
         "index",
         "label_agreement",
         "label_export",
+        "label_grow",
         "label_import",
         "label_queue",
         "label_start",

@@ -17,6 +17,7 @@ import pytest
 from label_scans import CLASSES, blobs, read, some, truth_of
 
 from medudl import cli
+from medudl.data.cohort import Cohort
 from medudl.labels.store import LabelStore
 
 CONFIG = """
@@ -140,6 +141,7 @@ def test_what_cannot_be_is_one_line(way: Path, tmp_path: Path) -> None:
     assert "1 classes" in refused("label", new, "start", way / "cohort.csv", "--classes", "a")
     assert not new.exists()
     assert "no such label store" in refused("label", new, "queue")
+    assert "a folder; give the file of labels in it" in refused("label", way, "queue")
     (tmp_path / "text.sqlite").write_text("not a database")
     assert "text.sqlite" in refused("label", tmp_path / "text.sqlite", "agreement")
     assert "is trained, and its order is in the store" in refused(
@@ -158,6 +160,60 @@ def test_what_cannot_be_is_one_line(way: Path, tmp_path: Path) -> None:
     line = refused("label", new, "train", way / "tiny.yaml", "-o", tmp_path / "run", "--cohort", way / "cohort.csv")
     assert "too few labels to train on: normal has no labelled patient" in line
     assert not (tmp_path / "run").exists() and not (tmp_path / "out").exists()
+
+
+def test_the_queue_says_what_the_model_thinks_only_where_it_is_asked_for(way: Path) -> None:
+    store = way / "labels.sqlite"
+    ranking = LabelStore.open(store).ranking()
+    assert ranking is not None
+    opinions = [picked.why for picked in ranking.order if "%" in picked.why]
+    plain, told = said("label", store, "queue", "-n", "30"), said("label", store, "queue", "-n", "30", "--unblind")
+    assert opinions and "%" not in plain and "The model is unsure of this case." in plain
+    assert all(why in told for why in opinions)
+
+
+def test_a_cohort_that_has_grown(way: Path, tmp_path: Path) -> None:
+    store, cohort = tmp_path / "labels.sqlite", tmp_path / "cohort.csv"
+    rows = (way / "cohort.csv").read_text().splitlines()
+    cohort.write_text("\n".join(rows[:21]) + "\n")
+    assert "20 cases" in said("label", store, "start", cohort, "--classes", "normal,sick")
+    cohort.write_text("\n".join(rows) + "\n")
+    assert "labels.sqlite grow" in refused("label", store, "start", cohort, "--classes", "normal,sick")
+    assert "10 new; " in (told := said("label", store, "grow")) and "30 cases, one a series, 6 of them" in told
+    assert "0 new; " in said("label", store, "grow", "--cohort", way / "cohort.csv")
+    other = blobs(tmp_path / "other", 3)
+    other.write_text(other.read_text().replace("p0", "q0"))
+    assert "has none of its scans" in refused("label", store, "grow", "--cohort", other)
+
+
+@pytest.mark.parametrize(
+    ("split", "options", "told"),
+    [
+        ([*["train"] * 6, *["test"] * 2], (), ""),
+        ([""] * 8, ("--test-share", "0"), "no patient is of the test set"),
+        ([*["train"] * 3, *["test"] * 5], (), "outside the test set are 3 cases of 3 patients: a model takes two"),
+        ([*["train"] * 4, *["test"] * 5], (), "most cases are of the test set, since patients stay whole"),
+        ([""], (), "outside the test set is 1 case of 1 patient"),
+    ],
+)
+def test_a_store_that_nothing_can_be_learnt_from_says_so(
+    split: list[str], options: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    cohort = Cohort.read(blobs(tmp_path / "scans", len(split)))
+    cohort.table["split"] = split
+    cohort.write(tmp_path / "scans" / "cohort.csv")
+    code, out, err = medudl(
+        "label", tmp_path / "labels.sqlite", "start", tmp_path / "scans" / "cohort.csv", "--classes", "a,b", *options
+    )
+    assert code == 0 and told in err and bool(err) == bool(told)
+    whose = f"{split.count('test')} of them of the test set (the split of the table)" if "test" in split else "random"
+    assert whose in out and ("1 case, one" in out) == (len(split) == 1)
+
+
+def test_a_class_may_have_a_comma_in_quotes(way: Path, tmp_path: Path) -> None:
+    store = tmp_path / "labels.sqlite"
+    said("label", store, "start", way / "cohort.csv", "--classes", 'Lungenödem, "sick, mild" ,5" ball')
+    assert LabelStore.open(store).classes == ["Lungenödem", "sick, mild", '5" ball']
 
 
 def test_ctrl_c_says_how_to_go_on(way: Path, tmp_path: Path) -> None:
@@ -183,4 +239,4 @@ def test_help_needs_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.rstrip().endswith("set()"), done.stdout[-300:]
-    assert all(verb in done.stdout for verb in ("start", "import", "export", "agreement", "queue", "train"))
+    assert all(verb in done.stdout for verb in ("start", "grow", "import", "export", "agreement", "queue", "train"))

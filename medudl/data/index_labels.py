@@ -34,7 +34,8 @@ class Table:
 def read_table(path: str | Path, only: Sequence[str] = VALUES) -> Table:
     """Read a CSV or TSV, an export of labels too.
 
-    Joined by the first of path, series, subject + study, subject that it has as columns. Raises UserError: absent, none of these columns, or no column to take over.
+    Joined by the first of path, series, subject + study, subject that it has as columns. Raises UserError: absent, none
+    of these columns, or no column to take over.
     """
     path = Path(path)
     frame = plain_frame(read_csv(path)).rename(columns=lambda name: str(name).strip())

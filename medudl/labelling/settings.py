@@ -18,9 +18,11 @@ __all__ = ["CONFIG", "fitting"]
 CONFIG = "semi_supervised_gan"
 SIDE = 64  # of a slice at most; 28 x 28 stays as it is
 _FLAT = ("png", "jpeg", "npz")
-# For a few labels and the minutes that a team waits; the config's own are for a night.
+# For a few labels and the minutes that a team waits; the config's own are for a night. Epochs of few scans are over
+# sooner than processes of a loader have started.
 _QUICK: dict[str, Any] = {"train.steps": 1000, "train.batch_size": 32, "train.validate_every": 100,
-                          "train.checkpoint_every": 100, "train.sample_every": 500, "method.width": 16}  # fmt: skip
+                          "train.checkpoint_every": 100, "train.sample_every": 500, "method.width": 16,
+                          "train.workers": 0}  # fmt: skip
 _CT = {"kind": "window", "low": -100, "high": 200}
 _OTHER = {"kind": "percentile", "low": 0.5, "high": 99.5}
 

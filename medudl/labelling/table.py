@@ -11,8 +11,14 @@ from medudl.labels.store import LabelStore
 __all__ = ["next_cases"]
 
 
-def next_cases(store: LabelStore, n: int) -> str:
-    """The next n cases of the newest ranking that nobody has labelled, as a table. Raises UserError: no ranking."""
+NEUTRAL = {"uncertain": "The model is unsure of this case.", "diverse": "It is unlike the cases labelled so far."}
+
+
+def next_cases(store: LabelStore, n: int, *, unblind: bool = False) -> str:
+    """The next n cases of the newest ranking that nobody has labelled, as a table. Raises UserError: no ranking.
+
+    unblind: say which class the model thinks of; who has read that reads the case no longer for himself.
+    """
     ranking = store.ranking()
     if ranking is None:
         raise UserError(
@@ -27,11 +33,14 @@ def next_cases(store: LabelStore, n: int) -> str:
             f"All cases that {ranking.run} has put in order have a label; train again, or label what comes at random."
         )
     head = f"{ranking.run}, trained on {ranking.labels} labels: {len(left)} cases, the first {min(n, len(left))}"
-    return "\n".join([head, *_aligned([_line(k, one, cases[one.case]) for k, one in enumerate(left[:n], start=1)])])
+    return "\n".join(
+        [head, *_aligned([_line(k, one, cases[one.case], unblind) for k, one in enumerate(left[:n], start=1)])]
+    )
 
 
-def _line(place: int, picked: Picked, case: LabelCase) -> list[str]:
-    return [str(place), picked.case, case.subject, case.study, picked.kind, picked.why]
+def _line(place: int, picked: Picked, case: LabelCase, unblind: bool) -> list[str]:
+    why = picked.why if unblind else NEUTRAL[picked.kind]
+    return [str(place), picked.case, case.subject, case.study, picked.kind, why]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

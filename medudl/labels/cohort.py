@@ -72,7 +72,7 @@ def _reason(one: Series, known: bool, flagged: bool, copy: bool) -> str:
     if not one.usable:
         return "unusable, see column problems"
     if not known:
-        return "not in the store, which has to be grown"
+        return "not in the store; `medudl label STORE grow` takes them in"
     if copy:
         return "copies of a test patient's"
     return "flagged and without a label" if flagged else ""

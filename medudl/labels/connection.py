@@ -49,6 +49,8 @@ def writing(path: Path, store: str) -> Iterator[sqlite3.Connection]:
 
 
 def _present(path: Path) -> Path:
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; give the file of labels in it, such as {path / 'labels.sqlite'}")
     if not path.is_file():
         raise UserError(f"{path}: no such label store; make one with `medudl label {path.name} start COHORT`")
     return path

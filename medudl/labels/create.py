@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sqlite3
@@ -45,6 +46,11 @@ def read_facts(database: sqlite3.Connection) -> Facts:
     return Facts(**{**plain, "side": Side(**plain["side"])})
 
 
+def class_names(text: str) -> list[str]:
+    """Of "normal, sick": names parted by commas. One that has a comma itself stands in double quotes."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+
+
 def check_facts(path: Path, unit: str, classes: Sequence[str], test_share: float, repeats: float) -> list[str]:
     """The classes with single spaces. Raises UserError: fewer than 2 classes, more than 9, one twice, a share amiss."""
     names = [" ".join(name.split()) for name in classes]
@@ -66,7 +72,7 @@ def create_file(path: Path, facts: Facts, cases: Sequence[LabelCase]) -> None:
         raise UserError(f"{path}: the cohort has no usable scan to label; see its column `problems`")
     refuse_network(path)
     if path.exists():
-        raise UserError(f"{path}: exists; open it, or give another name")
+        raise _exists(path)
     if not path.parent.is_dir():
         raise UserError(f"{path}: its folder does not exist; make it first")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -77,6 +83,12 @@ def create_file(path: Path, facts: Facts, cases: Sequence[LabelCase]) -> None:
     finally:
         for end in ("", "-wal", "-shm", "-journal"):
             draft.with_name(draft.name + end).unlink(missing_ok=True)
+
+
+def _exists(path: Path) -> UserError:
+    return UserError(
+        f"{path}: exists; give another name, or take new scans into that store with `medudl label {path.name} grow`"
+    )
 
 
 def _fill(draft: Path, facts: Facts, cases: Sequence[LabelCase]) -> None:
@@ -98,7 +110,7 @@ def _put(draft: Path, path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL))
             os.replace(draft, path)
     except FileExistsError:
-        raise UserError(f"{path}: exists; open it, or give another name") from None
+        raise _exists(path) from None
     folder = os.open(path.absolute().parent, os.O_RDONLY)
     try:
         os.fsync(folder)

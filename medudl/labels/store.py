@@ -44,7 +44,7 @@ class LabelStore:
     raises UserError where the file is absent, damaged, locked, read-only or the disk full.
 
     id: of this store, kept by its copies. classes: names in the order of their keys. repeats: share of silent repeats.
-    overlap: share of the pool that every reader reads.
+    overlap: share of the pool that every reader reads. given: whether the cohort's split says who is of the test set.
     clock: seconds since 1970, for times and leases.
     """
 
@@ -53,7 +53,7 @@ class LabelStore:
         self.id, self.unit, self.classes = facts.id, facts.unit, facts.classes
         self.repeats, self.seed, self.test_share = facts.repeats, facts.side.seed, facts.side.share
         self.clock: Callable[[], float] = time.time
-        self.overlap = facts.overlap
+        self.overlap, self.given = facts.overlap, facts.side.given
         self._side = facts.side
 
     @classmethod

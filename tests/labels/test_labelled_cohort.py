@@ -73,7 +73,7 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     assert made.meta[NOTES] == [
         "left out: 1 scan of 11 (copies of a test patient's)",
         "left out: 1 scan of 11 (flagged and without a label)",
-        "left out: 2 scans of 11 (not in the store, which has to be grown)",
+        "left out: 2 scans of 11 (not in the store; `medudl label STORE grow` takes them in)",
         "left out: 1 scan of 11 (unusable, see column problems)",
         "without a label: 1 case on which readers differ; adjudicate",
         "gone: 1 case of the store without a scan in this cohort",
