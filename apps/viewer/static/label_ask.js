@@ -15,7 +15,7 @@ export class AskError extends Error {
 export async function askStore(id, act, body, patience = PATIENCE) {
   let answer;
   try {
-    answer = await fetch(address(id, act), { method: "POST", body: JSON.stringify(body), signal: AbortSignal.timeout(patience) });
+    answer = await fetch(address(id, act), { method: "POST", body: body instanceof Blob ? body : JSON.stringify(body), signal: AbortSignal.timeout(patience) });
   } catch {
     throw new AskError("The viewer does not answer. Is it still running?");
   }

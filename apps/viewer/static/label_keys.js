@@ -38,7 +38,7 @@ export function takeKeys(viewer, page) {
 }
 
 /** Ask `first` before a key does what it does; true: it was meant for the page. */
-function before(keys, key, first) {
+export function before(keys, key, first) {
   const entry = keys.find(key);
   const { run } = entry;
   entry.run = (event) => event.key === key && first(event) || run(event);

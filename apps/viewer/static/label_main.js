@@ -1,6 +1,6 @@
 /** The entry of the Label component: one living page for each element it is mounted in. */
 
-import { Labelling } from "./label.js";
+import { PaintingPage } from "./label_brush_page.js";
 
 const living = new WeakMap(); // parent element -> { page, turn }
 
@@ -13,7 +13,7 @@ export function mount(component) {
     entry = null;
   }
   if (!entry) {
-    entry = { page: new Labelling(parent, component.data), turn: 0 };
+    entry = { page: new PaintingPage(parent, component.data), turn: 0 };
     living.set(parent, entry);
   }
   entry.turn += 1;

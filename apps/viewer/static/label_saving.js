@@ -103,7 +103,7 @@ export class Saving {
     page.take(answer.state);
     if (kind === "undo") {
       page.panel.before("", null);
-      page.comeBack({ ...answer.next, head: "Taken back: label it anew" });
+      page.comeBack({ head: "Taken back: label it anew", ...answer.next });
     } else if (kind !== "flag") {
       page.panel.before(kind === "skip" ? "You skipped it." : `You said ${value}.${answer.opinion ? " The model:" : ""}`, answer.opinion);
       // After an earlier life of this page the case on the screen may be another one.
