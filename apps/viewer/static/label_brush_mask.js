@@ -9,17 +9,12 @@ export class PaintedMask {
   constructor(shape, data = null) {
     this.shape = shape;
     this.data = new Uint8Array(shape[0] * shape[1] * shape[2]);
+    this.count = 0;
+    this.box = null; // [[i, j, k] lowest, [i, j, k] highest] outside which nothing was ever painted
     this.begin();
-    this.clear();
     if (data) {
       this.take(data);
     }
-  }
-
-  clear() {
-    this.data.fill(0);
-    this.count = 0;
-    this.box = null; // [[i, j, k] lowest, [i, j, k] highest] outside which nothing was ever painted
   }
 
   /** From here on strokes can be taken back. */
@@ -35,7 +30,6 @@ export class PaintedMask {
   }
 
   take(data) {
-    this.clear();
     this.data.set(data);
     const [nx, ny] = this.shape;
     const place = (at) => [at % nx, Math.floor(at / nx) % ny, Math.floor(at / nx / ny)];
