@@ -15,6 +15,7 @@ from apps.viewer.theme import quiet
 from apps.viewer.words import count, sentence
 from medudl.errors import UserError
 from medudl.labels.cases import group_rows, natural_unit
+from medudl.labels.create import class_names
 from medudl.labels.store import LabelStore
 
 Unit = Literal["series", "study"]
@@ -31,8 +32,8 @@ def start_form(files: Sequence[CohortFile]) -> bool:
         file = st.selectbox("Scans", files, format_func=lambda one: one.name, key="label-cohort")
         with st.form("label-start", border=False):
             words = st.text_input("Classes, in the order of their keys", placeholder="normal, sick",
-                                  help="2 to 9 names, parted by commas. The first one is key 1.",
-                                  key="label-classes")  # fmt: skip
+                                  help="2 to 9 names, parted by commas. The first one is key 1. One with a comma in it"
+                                  " stands in double quotes.", key="label-classes")  # fmt: skip
             usual = natural_unit(file.rows)
             unit = st.radio("A label is for", list(_UNITS), index=list(_UNITS).index(usual),
                             format_func=lambda one: f"{_UNITS[one]} ({_cases(file, one)})",
@@ -59,7 +60,7 @@ def _share(file: CohortFile) -> float:
 
 
 def _make(place: Path, file: CohortFile, words: str, unit: Unit, share: float) -> bool:
-    classes = [word.strip() for word in words.split(",") if word.strip()]
+    classes = [name for name in class_names(words) if name]
     if len(classes) < 2:
         st.error("Name at least 2 classes, parted by commas: normal, sick.")
         return False

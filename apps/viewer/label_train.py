@@ -12,6 +12,7 @@ from apps.viewer.label_desk import Pool
 from apps.viewer.process import PLACE, Process
 from apps.viewer.train_words import safe
 from apps.viewer.trainings import State, duration, speed, state_of, steps_of
+from apps.viewer.words import count
 from medudl.errors import UserError
 from medudl.training.course import Course
 
@@ -84,7 +85,10 @@ def lack(pool: Pool, found: dict[str, str]) -> str:
             if len(patients[name]) < _NEEDED]  # fmt: skip
     if not thin:
         return ""
-    return f"A model needs each class in {_NEEDED} patients outside the test set: {', '.join(thin)}."
+    told = f"A model needs each class in {_NEEDED} patients outside the test set: {', '.join(thin)}."
+    if waiting := len(pool.store.conflicts()):
+        told += f" {count(waiting, 'case')} on which readers differ will count once decided (J)."
+    return told
 
 
 def newest(store: Path) -> Path | None:

@@ -281,6 +281,7 @@ def test_adjudication_is_asked_for_by_a_stated_key(page: Page, view: Callable[..
     assert "You will see what each reader said" in page.evaluate(SAID)
     page.keyboard.press("j")
     page.wait_for_function("() => window.medudlLabel.mode === 'adjudicating' && window.medudlLabel.now.said")
+    assert page.evaluate(SAID) == "", "the question has been answered"
     assert page.evaluate("() => window.medudlLabel.panel.said.innerText").split() == ["Ben", "sick", "Cleo", "normal"]
     page.wait_for_function(READY)
     page.keyboard.press("1")

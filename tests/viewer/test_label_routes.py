@@ -178,6 +178,15 @@ def test_a_skipped_case_is_not_labelled_and_a_flag_keeps_its_reason(act: Ask, st
     assert store.flagged() == {case: ["motion"]} and store.events()[0].seconds == 1
 
 
+def test_labels_that_wait_for_an_adjudicator_are_told_where_labels_are_missing(act: Ask, store: LabelStore) -> None:
+    first = store.cases()[0].id
+    for reader, value in (("Ben", "sick"), ("Cleo", "normal")):
+        save(store, first, value, reader)
+    assert "1 case on which readers differ will count once decided (J)." in act("state")["training"]["lack"]
+    store.save(id=uuid.uuid4().hex, reader="Eve", kind="adjudicate", case=first, value="sick")
+    assert "differ" not in act("state")["training"]["lack"]
+
+
 def test_training_says_what_is_missing(act: Ask, store: LabelStore) -> None:
     lack = act("begin")["training"]["lack"]
     assert lack == 'A model needs each class in 2 patients outside the test set: "normal" has none, "sick" has none.'

@@ -99,6 +99,7 @@ export class Asides {
     }
     this.confirm("j", "Adjudicate? You will see what each reader said, so that you are no blind reader of those cases. J or Enter goes on, Esc does not.", async () => {
       this.mode = "adjudicating";
+      this.tell("");
       this.decided = [];
       if (this.now) {
         this.viewer.park();
