@@ -182,6 +182,37 @@ def test_a_mask_comes_back_is_painted_on_and_taken_back(page: Page, view: Callab
     assert len(store.labels()) == 1 and page.evaluate("() => window.medudlLabel.now.value") == "normal"
 
 
+def test_a_study_has_one_mask_seen_on_every_series_with_its_voxels(
+    page: Page, view: Callable[..., str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "viewed"
+    folder.mkdir()
+    for name, shape in (("FLAIR", (32, 32, 12)), ("T1w", (32, 32, 12)), ("T2w", (32, 32, 10))):
+        voxels = np.random.default_rng(0).integers(0, 900, shape, np.int16)
+        nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-1.5, -1.5, 3, 1])), folder / f"sub-1_{name}.nii.gz")
+    store = LabelStore.create(folder / "labels.sqlite", Cohort.read(indexed(folder)), ["a", "b"], unit="study",
+                              test_share=0.0)  # fmt: skip
+    begin(page, view(folder))
+    page.keyboard.press("m")
+    titles = page.evaluate("() => window.medudlLabel.viewer.panes.map((pane) => pane.volume.about.title)")
+    boxes = [pane.bounding_box() or {} for pane in page.locator(".pane").all()]
+    places = {title: (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+              for title, box in zip(titles, boxes, strict=True)}  # fmt: skip
+    drag(page, places["T1"], (places["T1"][0] + 20, places["T1"][1]))
+    first = page.evaluate(MASK)
+    drag(page, places["T2"], (places["T2"][0] + 20, places["T2"][1]))
+    assert page.evaluate(MASK) == first > 0 and page.evaluate(SAID) == "Your mask lies on T1: one mask a case."
+    shown = dict(zip(titles, drawn(page), strict=True))
+    assert shown["T1"] > 0 and shown["FLAIR"] > 0 and shown["T2"] == 0
+    drag(page, (places["FLAIR"][0], places["FLAIR"][1] + 40), (places["FLAIR"][0] + 20, places["FLAIR"][1] + 40))
+    more = page.evaluate(MASK)
+    page.keyboard.press("m")
+    page.wait_for_function(SAVED)
+    (event,) = store.events()
+    assert more > first and event.view["series"] == "sub-1_T1w"
+    assert int(np.asarray(nibabel.load(masks(store)[0]).dataobj).sum()) == more
+
+
 @pytest.mark.proof
 def test_a_stroke_on_a_large_ct_is_quick(
     page: Page, view: Callable[..., str], tmp_path: Path, record_property: Callable[[str, object], None]

@@ -1,7 +1,7 @@
 /** The brush: one mask a case and reader, painted on one series. What is not on the disk is never called saved. */
 
 import { AskError, askStore, eventId } from "./label_ask.js";
-import { BrushLayers } from "./label_brush_layer.js";
+import { BrushLayers, sameGrid } from "./label_brush_layer.js";
 import { PaintedMask } from "./label_brush_mask.js";
 import { BrushPanel } from "./label_brush_panel.js";
 import { Strokes } from "./label_brush_strokes.js";
@@ -59,7 +59,7 @@ export class Brush extends Strokes {
   }
 
   draw() {
-    this.layers.draw(this.mask, this.series);
+    this.layers.draw(this.mask, this.volume);
   }
 
   /** The series that the mask is painted on, null where it is not shown. */
@@ -68,7 +68,7 @@ export class Brush extends Strokes {
   }
 
   get changed() {
-    return this.on && Boolean(this.mask?.changed);
+    return this.on && Boolean(this.mask?.changed || (this.before && this.before.mask !== this.mask));
   }
 
   /** M: the brush on; or save, and the brush off. */
@@ -94,7 +94,7 @@ export class Brush extends Strokes {
       this.mask = null;
     }
     this.mask?.begin();
-    this.before = this.mask ? { data: this.mask.data.slice(), series: this.series } : null;
+    this.before = this.mask ? { mask: this.mask, data: this.mask.data.slice(), series: this.series } : null;
     this.resize(1);
     this.page.tell("");
     this.refresh();
@@ -154,7 +154,7 @@ export class Brush extends Strokes {
 
   discard() {
     const { before } = this;
-    this.mask = before ? new PaintedMask(this.mask.shape, before.data) : null;
+    this.mask = before ? new PaintedMask(before.mask.shape, before.data) : null;
     this.series = before?.series ?? "";
     this.page.panel.warn("");
     this.off("What you had painted is thrown away.");
@@ -168,7 +168,7 @@ export class Brush extends Strokes {
     if (this.viewer.resampled(pane.series, pane.plane)) {
       return "This picture is resampled on the plane of the first series: paint on the first one.";
     }
-    if (this.mask?.count && this.series !== pane.volume.id) {
+    if (this.mask?.count && !sameGrid(pane.volume, this.volume)) {
       return `Your mask lies on ${this.volume?.about.title ?? "another series"}: one mask a case.`;
     }
     return "";

@@ -5,8 +5,8 @@ import { apply } from "./geometry.js";
 import { serial } from "./picture.js";
 import { toPane } from "./view.js";
 
-const TINT = [255, 70, 170, 90]; // RGBA
-const LINE = "#ff7cc8";
+const TINT = [255, 30, 150, 80]; // RGBA
+const LINES = [["rgba(0, 0, 0, .65)", 3], ["#ff6bc0", 1.4]]; // a dark rim, so that it is seen on white too
 
 export class BrushLayers {
   constructor(viewer) {
@@ -25,12 +25,12 @@ export class BrushLayers {
     }
   }
 
-  /** Draw `mask` on every pane that shows its series (an id) in a plane of its own; null: nothing is left of it. */
-  draw(mask, series) {
+  /** Draw `mask`, painted on a volume, on every pane that shows its voxels in a plane of their own; null: wipe it. */
+  draw(mask, volume) {
     const { viewer } = this;
     for (const pane of viewer.panes) {
-      const shown = mask?.box && !viewer.overlaysHidden && pane.drawn && lies(viewer, pane, series)
-        && mask.shape.every((n, axis) => n === pane.volume.shape[axis]);
+      const shown = mask?.box && volume && !viewer.overlaysHidden && pane.drawn && lies(viewer, pane, volume)
+        && mask.shape.every((n, axis) => n === volume.shape[axis]);
       if (shown) {
         this.show(pane, mask);
       } else if (this.layers.get(pane)?.filled) {
@@ -81,9 +81,16 @@ export class BrushLayers {
   }
 }
 
-/** True where a pane shows the series on its own voxels, so that a disc in the picture is a disc of voxels. */
-export function lies(viewer, pane, series) {
-  return pane.mode === "plain" && pane.volume?.id === series && !viewer.resampled(pane.series, pane.plane);
+/** True where a pane shows the voxels of a volume, or of another one on the same grid, not resampled. */
+export function lies(viewer, pane, volume) {
+  return pane.mode === "plain" && sameGrid(pane.volume, volume) && !viewer.resampled(pane.series, pane.plane);
+}
+
+/** True where two volumes have the same voxels in space: a mask of one is a mask of the other. */
+export function sameGrid(one, other) {
+  const same = (a, b) => a.every((row, n) => row.every((x, m) => Math.abs(x - b[n][m]) < 1e-3));
+  return one === other || Boolean(one?.meta && other?.meta)
+    && one.shape.every((n, axis) => n === other.shape[axis]) && same(one.meta.affine, other.meta.affine);
 }
 
 function wipe(layer) {
@@ -178,10 +185,11 @@ function paint(layer, pane, lie) {
   g.drawImage(area.image, x, y, area.size[0] * lie.perColumn, area.size[1] * lie.perRow);
   const path = new Path2D();
   path.addPath(area.path, new DOMMatrix([lie.perColumn, 0, 0, lie.perRow, x, y]));
-  g.strokeStyle = LINE;
-  g.lineWidth = 1.5;
   g.lineCap = "square";
-  g.stroke(path);
+  for (const [colour, width] of LINES) {
+    Object.assign(g, { strokeStyle: colour, lineWidth: width });
+    g.stroke(path);
+  }
   canvas.hidden = false;
   layer.filled = true;
 }

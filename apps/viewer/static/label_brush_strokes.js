@@ -1,6 +1,7 @@
 /** Strokes of the brush in the panes: its radius, painting, erasing, taking back. Base of `Brush`. */
 
 import { column, length } from "./geometry.js";
+import { sameGrid } from "./label_brush_layer.js";
 import { PaintedMask } from "./label_brush_mask.js";
 
 const FIRST = 0.025; // of the picture's longer side: the radius to begin with
@@ -45,7 +46,8 @@ export class Strokes {
     pane.element.setPointerCapture(event.pointerId);
     this.viewer.activate(pane);
     this.viewer.cine.stop();
-    if (this.series !== pane.volume.id || !this.mask) {
+    this.page.tell("");
+    if (!this.mask || (!this.mask.count && !sameGrid(pane.volume, this.volume))) {
       Object.assign(this, { mask: new PaintedMask(pane.volume.shape), series: pane.volume.id });
     }
     const [x, y] = local(event, pane);
