@@ -6,7 +6,7 @@ import { Hold } from "./label_hold.js";
 import { MOST_CLASSES, takeKeys } from "./label_keys.js";
 import { LabelPanel } from "./label_panel.js";
 import { Saving } from "./label_saving.js";
-import { LabelViewer } from "./label_view.js";
+import { LabelViewer, layoutOf } from "./label_view.js";
 
 const SETTLED = 350; // ms on the screen before a key counts: the second half of a double press belongs to the case before
 const LOOK = 2000; // ms between two looks at a training
@@ -297,9 +297,4 @@ export class Labelling extends Asides {
     this.release();
     this.viewer.dispose();
   }
-}
-
-/** Several series of a study lie side by side; more than four come one after the other (Shift t). */
-function layoutOf(series) {
-  return series.length > 1 && series.length <= 4 ? "side" : "planes";
 }

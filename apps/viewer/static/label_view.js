@@ -81,3 +81,8 @@ export class LabelViewer extends Viewer {
     }
   }
 }
+
+/** Several series of a study lie side by side; more than four come one after the other (Shift t). */
+export function layoutOf(series) {
+  return series.length > 1 && series.length <= 4 ? "side" : "planes";
+}
