@@ -14,6 +14,7 @@ from addresses import open_row, series_address
 from playwright.sync_api import Page
 
 from medudl import api
+from medudl.data.cohort import Cohort
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -45,6 +46,7 @@ train: {batch_size: 4, validate_every: 20, sample_every: 40, device: cpu, optimi
 # A picture for the docs shows a model that has learnt something; the test needs a run, however poor.
 STEPS = 240 if "MEDUDL_SCREENSHOTS" in os.environ else 20
 WHOLE = "() => window.medudlViewer?.[0]?.volumes.every((v) => v.complete) && window.medudlViewer[0].volumes.length"
+JUDGED = "() => window.medudlLabel?.painted && performance.now() - window.medudlLabel.painted > 400"
 SCROLLS = "() => [...document.querySelectorAll('*')].some((e) => e.scrollTop > 0) || window.scrollY > 0"
 
 
@@ -148,3 +150,22 @@ def test_train(page: Page, view: Callable[..., str], finished: Path, picture: Ca
     page.get_by_role("link", name="Train").click()
     page.locator(".js-plotly-plot").first.wait_for()
     picture("train")
+
+
+def test_label(page: Page, view: Callable[..., str], finished: Path, picture: Callable[[str], None]) -> None:
+    store = api.label_start(finished / "labels.sqlite", finished / "cohort.csv", ["healthy", "tumour"])
+    truth = {row.subject: row.label for row in Cohort.read(finished / "cohort.csv").series()}
+    keys = {case.id: "12"[truth[case.subject] != "healthy"] for case in store.cases()}
+    page.goto(view(finished))
+    page.get_by_role("link", name="Label").click()
+    page.get_by_text("Who reads?").wait_for()
+    page.keyboard.type("Ann Lee")
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        page.wait_for_function(JUDGED)
+        case = page.evaluate("() => window.medudlLabel.now.case")
+        page.keyboard.press(keys[case])
+        page.wait_for_function(f"() => window.medudlLabel.now?.case !== '{case}'")
+    page.wait_for_function(JUDGED)
+    assert len(store.labels()) == 3
+    picture("label")
