@@ -14,6 +14,7 @@ from typing import Any
 import highdicom as hd
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from asking import HOST, ask, everything, gated, let_in
 from label_folders import save, write_store
@@ -139,7 +140,10 @@ def test_what_is_no_mask_of_the_scan_is_refused_and_leaves_nothing(desk: Desk) -
     desk.paint(turn, ball(), 422, edits=save(desk.store, turn["case"], "sick", "Ben"))
     desk.act("paint", b"{}" * 9000, 413)
     desk.act("paint", b'{"reader": "Anna"}', 404)
-    desk.act("save", status=404, id=uuid.uuid4().hex, kind="mask", case=turn["case"], value="../x", runs="x")
+    source = house().sources.find(turn["series"][0]["id"])
+    assert source is not None
+    told = {"series": source.id, "key": house().store.open(source).key, "case": turn["case"], "value": "../x"}
+    desk.act("save", status=404, id=uuid.uuid4().hex, kind="mask", runs="x", **told)
     assert [event.kind for event in desk.store.events()] == ["label"] and desk.files == []
 
 
@@ -254,12 +258,12 @@ def test_a_mask_of_a_study_lies_on_the_series_it_was_painted_on(
     (path,) = (tmp_path / "out" / "dicom").glob("*mask*.dcm")
     marked = {tuple(x) for x in lps(affine, np.argwhere(ball((10, 12, 5)))).round(2).tolist()}
     assert voxels_at(path) == marked
+    (named,) = hd.seg.segread(path).ReferencedSeriesSequence
+    assert named.SeriesInstanceUID == pydicom.dcmread(source.files[0]).SeriesInstanceUID
 
 
 def place_along(files: list[Path]) -> None:
     """Slices one after the other along the normal of a sagittal stack, from left to right."""
-    import pydicom
-
     for number, file in enumerate(files):
         one = pydicom.dcmread(file)
         one.ImagePositionPatient = [30.0 - 4.0 * number, -40.0, 60.0]
