@@ -147,6 +147,11 @@ def test_what_is_no_mask_of_the_scan_is_refused_and_leaves_nothing(desk: Desk) -
     assert [event.kind for event in desk.store.events()] == ["label"] and desk.files == []
 
 
+def test_runs_that_claim_more_than_the_scan_are_not_unrolled() -> None:
+    with pytest.raises(ValueError, match="do not fill the scan"):
+        label_masks.mask_of(np.array([9, 9], "<u4").tobytes(), (2, 2, 2))
+
+
 def test_a_full_disk_or_a_store_that_fails_leaves_no_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     turn = desk.act("next")["next"]
 
