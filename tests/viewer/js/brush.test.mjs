@@ -100,6 +100,8 @@ test("runs tell the mask, and a mask that comes back is the same", () => {
   assert.deepEqual([...new PaintedMask([3, 2, 2]).runs()], [12]);
   const one = new PaintedMask([3, 2, 2], Uint8Array.from([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]));
   assert.deepEqual(one.box, [[1, 1, 0], [1, 1, 0]]);
+  const turn = new PaintedMask([3, 2, 2], Uint8Array.from([0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]));
+  assert.deepEqual(turn.box, [[0, 0, 0], [2, 1, 0]]);
 });
 
 test("what is drawn of a slice is what is painted in it, in every plane", () => {
