@@ -12,14 +12,13 @@ from apps.viewer.label_masks import own_mask
 from apps.viewer.label_train import training_of
 from apps.viewer.words import count
 from medudl.errors import UserError
+from medudl.labelling.table import NEUTRAL
 from medudl.labels.advice import advice
 from medudl.labels.events import Event, Label, reader_key
 from medudl.labels.standing import labels_of, standing
 from medudl.labels.turns import next_turn
 
 _SHOWN = 40  # own labels, the newest
-# Not the sentence of the ranking: that says which class the model thinks of, and is no reader's to know before reading.
-_WHY = {"uncertain": "The model is unsure of this case.", "diverse": "It is unlike the cases labelled so far."}
 
 
 def state_of(pool: Pool, reader: str) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def next_case(pool: Pool, reader: str, avoid: set[str]) -> dict[str, Any]:
     advise(pool)
     while (turn := next_turn(pool.store, reader, avoid=avoid, gone=set(pool.lost))) is not None:
         try:
-            found = case_of(pool, turn.case, _WHY.get(turn.kind, turn.why), turn.ranking,
+            found = case_of(pool, turn.case, NEUTRAL.get(turn.kind, turn.why), turn.ranking,
                             mask=own_mask(pool, reader, turn.case, turn.occasion))  # fmt: skip
         except (UserError, OSError) as error:
             pool.lost[turn.case] = str(error)

@@ -8,9 +8,10 @@ from medudl.errors import UserError
 from medudl.labels.events import LabelCase, Picked
 from medudl.labels.store import LabelStore
 
-__all__ = ["next_cases"]
+__all__ = ["NEUTRAL", "next_cases"]
 
 
+# Not the sentence of the ranking: that says which class the model thinks of, and is no reader's to know before reading.
 NEUTRAL = {"uncertain": "The model is unsure of this case.", "diverse": "It is unlike the cases labelled so far."}
 
 
