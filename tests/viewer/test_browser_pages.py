@@ -153,7 +153,7 @@ def test_train(page: Page, view: Callable[..., str], finished: Path, picture: Ca
 
 
 def test_label(page: Page, view: Callable[..., str], finished: Path, picture: Callable[[str], None]) -> None:
-    store = api.label_start(finished / "labels.sqlite", finished / "cohort.csv", ["healthy", "tumour"])
+    store = api.label_start(finished / "labels.sqlite", finished / "cohort.csv", ["healthy", "lesion"])
     truth = {row.subject: row.label for row in Cohort.read(finished / "cohort.csv").series()}
     keys = {case.id: "12"[truth[case.subject] != "healthy"] for case in store.cases()}
     page.goto(view(finished))
