@@ -147,28 +147,41 @@ def _chance(code: Array, labelled: list[int], truth: NDArray[np.int64]) -> Array
     return chance
 
 
-def jobs() -> list[dict[str, Any]]:
-    """Seed by seed, so that a study that is stopped has whole rows."""
-    return [
-        {"question": name, "order": order, "seed": seed} for seed in SEEDS for name in QUESTIONS for order in ORDERS
-    ]
+@dataclass(frozen=True)
+class Comparison:
+    """What one study asks: its questions (classes by label), its orders by name, and which of these the goal judges."""
 
+    questions: Mapping[str, Mapping[str, int]]
+    orders: Mapping[str, Pick]
+    judged: str
 
-def work(job: queue.Job, films: Films, most: int = MOST) -> dict[str, Any]:
-    """Label, train, label; what was predicted at each step."""
-    torch.set_num_threads(1)
-    made = predictions(films, QUESTIONS[job["question"]], ORDERS[job["order"]], int(job["seed"]), most)
-    return {"predicted": made.tolist()}
+    def jobs(self) -> list[dict[str, Any]]:
+        """Seed by seed, so that a study that is stopped has whole rows."""
+        return [
+            {"question": name, "order": order, "seed": seed}
+            for seed in SEEDS
+            for name in self.questions
+            for order in self.orders
+        ]
 
+    def work(self, job: queue.Job, films: Films, most: int = MOST) -> dict[str, Any]:
+        """Label, train, label; what was predicted at each step."""
+        torch.set_num_threads(1)
+        question, pick = self.questions[job["question"]], self.orders[job["order"]]
+        return {"predicted": predictions(films, question, pick, int(job["seed"]), most).tolist()}
 
-def table(results: Sequence[Mapping[str, Any]], films: Films) -> str:
-    """Curves, the difference, and labels to equal error."""
-    return "\n".join(line for name in QUESTIONS for line in lines(results, films, name, QUESTIONS[name], list(ORDERS)))
+    def table(self, results: Sequence[Mapping[str, Any]], films: Films) -> str:
+        """Curves, the differences, and labels to equal error."""
+        return "\n".join(
+            line
+            for name, classes in self.questions.items()
+            for line in lines(results, films, name, classes, list(self.orders), self.judged)
+        )
 
 
 def lines(
     results: Sequence[Mapping[str, Any]], films: Films, question: str, classes: Mapping[str, int],
-    orders: Sequence[str], judged: str = "queue",
+    orders: Sequence[str], judged: str,
 ) -> list[str]:  # fmt: skip
     """Of one question. orders: "random" among them, with which each other is compared; judged: by the goal."""
     truth = np.array([classes[name] for name in films.label])[~films.pool]
@@ -236,12 +249,15 @@ def _signed(values: Array) -> str:
     return f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
 
 
+ASKED = Comparison(QUESTIONS, ORDERS, "queue")
+
+
 def main() -> None:
     """Run what is missing and print the table."""
     out = queue.out_folder(__doc__)
     torch.set_num_threads(1)
     looked = films(real_data(), out / "features.npy")
-    print(table(queue.run(jobs(), lambda job, _: work(job, looked), out), looked))
+    print(ASKED.table(queue.run(ASKED.jobs(), lambda job, _: ASKED.work(job, looked), out), looked))
 
 
 if __name__ == "__main__":

@@ -17,17 +17,15 @@ CPU size = GPU size: about 10 minutes on one core.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from medudl.labels.queue import rank
 from studies import queue
-from studies.label_queue import MOST, SEEDS, STEP, Array, Films, Pick, at_random, by_margin, lines, predictions
+from studies.label_queue import STEP, Array, Comparison, Films, Pick, at_random, by_margin
 from studies.mnist100 import digits
 
 POOL, TEST, COMPONENTS, NEAR = 5000, 2000, 50, 0.1
@@ -63,32 +61,14 @@ def images(pool: slice = slice(POOL), tested: slice = slice(TEST)) -> Films:
     return Films(code, labels, names, np.arange(len(labels)) < len(known))
 
 
-def jobs() -> list[dict[str, Any]]:
-    """Seed by seed, so that a study that is stopped has whole rows."""
-    return [
-        {"question": name, "order": order, "seed": seed} for seed in SEEDS for name in QUESTIONS for order in ORDERS
-    ]
-
-
-def work(job: queue.Job, films: Films, most: int = MOST) -> dict[str, Any]:
-    """Label, train, label; what was predicted at each step."""
-    torch.set_num_threads(1)
-    made = predictions(films, QUESTIONS[job["question"]], ORDERS[job["order"]], int(job["seed"]), most)
-    return {"predicted": made.tolist()}
-
-
-def table(results: Sequence[Mapping[str, Any]], films: Films) -> str:
-    """Curves, the differences, and labels to equal error."""
-    return "\n".join(
-        line for name in QUESTIONS for line in lines(results, films, name, QUESTIONS[name], list(ORDERS), "near")
-    )  # fmt: skip
+ASKED = Comparison(QUESTIONS, ORDERS, "near")
 
 
 def main() -> None:
     """Run what is missing and print the table."""
     out: Path = queue.out_folder(__doc__)
     looked = images()
-    print(table(queue.run(jobs(), lambda job, _: work(job, looked), out), looked))
+    print(ASKED.table(queue.run(ASKED.jobs(), lambda job, _: ASKED.work(job, looked), out), looked))
 
 
 if __name__ == "__main__":

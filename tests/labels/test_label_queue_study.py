@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from studies import label_queue_after, label_queue_copies
-from studies.label_queue import ORDERS, QUESTIONS, STEP, Films, predictions, table
+from studies.label_queue import ASKED, ORDERS, QUESTIONS, STEP, Films, predictions
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +49,20 @@ def test_the_table_tells_of_met_and_missed(drawn: Films) -> None:
         }
         for name, question in QUESTIONS.items() for order, pick in ORDERS.items() for seed in (0, 1)
     ]  # fmt: skip
-    told = table(results, drawn)
+    told = ASKED.table(results, drawn)
     assert "two classes: 30 test images of 15 patients, 2 seeds; error after n labels" in told
     assert told.count("goal (interval below 0)") == 2 and "queue - random, mean over n: " in told
     # The same order twice: no difference, and that is no gain
     same = [{**one, "order": order} for one in results if one["order"] == "random" for order in ORDERS]
-    assert "queue - random, mean over n: +0.0000 (+0.0000 to +0.0000)" in table(same, drawn)
-    assert "missed" in table(same, drawn) and "met" not in table(same, drawn)
+    assert "queue - random, mean over n: +0.0000 (+0.0000 to +0.0000)" in ASKED.table(same, drawn)
+    assert "missed" in ASKED.table(same, drawn) and "met" not in ASKED.table(same, drawn)
 
 
 @pytest.mark.parametrize(("study", "judged"), [(label_queue_after, "near"), (label_queue_copies, "copies")])
 def test_the_studies_after_it_judge_a_shorter_reach(drawn: Films, study: Any, judged: str) -> None:
     films = Films(drawn.code, [str(at % 10) for at in range(90)], drawn.subject, drawn.pool)
-    results = [{**study.work(job, films, 30), **job} for job in study.jobs() if job["seed"] < 2]
-    told = study.table(results, films)
+    results = [{**study.ASKED.work(job, films, 30), **job} for job in study.ASKED.jobs() if job["seed"] < 2]
+    told = study.ASKED.table(results, films)
     assert f"{judged} - random, mean over n: " in told and told.count("goal (interval below 0)") == 2
     chance = np.random.default_rng(1).dirichlet([1, 1, 1], 90)
     pool = np.flatnonzero(films.pool).tolist()
