@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from medudl.batch import Batch
 from medudl.config import validate_config
 from medudl.methods import build
+from medudl.methods.adversarial import signed, unsigned
 from medudl.methods.method import Method
 from medudl.metrics.classification import balanced_accuracy, confusion
 from medudl.training import random_state
@@ -22,6 +24,7 @@ from medudl.training.distributed import launch
 from medudl.training.loop import train_step
 from medudl.training.players import Player, averaged
 from medudl.tricks import build_tricks
+from medudl.tricks.image_changes import rotate_and_scale
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -63,20 +66,34 @@ class Probe:
 
 
 class _Mixed:
-    """Batches of `size` labelled images, then `size` of all with their label taken away, epoch after epoch each."""
+    """Batches of `size` labelled images, then `size` of all with their label taken away, epoch after epoch each.
 
-    def __init__(self, image: Tensor, rows: Numbers, label: Numbers, size: int, seed: int) -> None:
+    turned, scaled: each image is rotated by up to so many degrees and enlarged by exp of up to so much, either way,
+    around air; 0 leaves them alone.
+    """
+
+    def __init__(
+        self, image: Tensor, rows: Numbers, label: Numbers, size: int, seed: int, turned: float = 0, scaled: float = 0
+    ) -> None:
         self.image, self.rows = image, torch.from_numpy(rows)
         self.label, self.size = torch.from_numpy(label), size
         self.generator = torch.Generator().manual_seed(seed)
+        self.amounts = torch.Generator().manual_seed(seed + 1)
+        self.most = torch.tensor([math.radians(turned), scaled])
 
     def __iter__(self) -> Iterator[Batch]:
         known, others = self._order(len(self.rows)), self._order(len(self.image))
         blank = torch.full((self.size,), -1)
         while True:
             place, other = next(known), next(others)
-            images = torch.cat([self.image[self.rows[place]], self.image[other]])
+            images = self._changed(torch.cat([self.image[self.rows[place]], self.image[other]]))
             yield {"image": images, "label": torch.cat([self.label[place], blank]), "id": [""] * len(images)}
+
+    def _changed(self, images: Tensor) -> Tensor:
+        if not self.most.any():
+            return images
+        angle, log_scale = (2 * torch.rand(len(images), 2, generator=self.amounts) - 1).mul(self.most).unbind(1)
+        return unsigned(rotate_and_scale(signed(images), angle, log_scale))
 
     def _order(self, count: int) -> Iterator[Tensor]:
         waiting = torch.empty(0, dtype=torch.long)
@@ -89,11 +106,12 @@ class _Mixed:
 
 def semi_supervised(
     image: Tensor, rows: Numbers, label: Numbers, seed: int, steps: int, options: Mapping[str, Any],
-    train: Mapping[str, Any], tricks: Sequence[Mapping[str, Any]] = (),
+    train: Mapping[str, Any], tricks: Sequence[Mapping[str, Any]] = (), turned: float = 0, scaled: float = 0,
 ) -> Method:  # fmt: skip
     """semi_supervised_gan on images (N, C, H, W), of which `rows` have a `label`; averaged weights, last step.
 
-    Through the product's own step, players and tricks. Nothing is chosen: there is no label to choose by.
+    Through the product's own step, players and tricks. Nothing is chosen: there is no label to choose by. turned,
+    scaled: of every image shown, see `_Mixed`.
     """
     classes = [str(k) for k in range(int(label.max()) + 1)]
     section = {"name": "semi_supervised_gan", "classes": classes, **options}
@@ -109,7 +127,7 @@ def semi_supervised(
     method.join(acting)
     method.to(fabric.device).train()
     players = {n: Player(fabric, n, part, config.train.optimiser_of(n)) for n, part in method.players().items()}
-    batches = _Mixed(image, rows, label, config.train.batch_size, seed)
+    batches = _Mixed(image, rows, label, config.train.batch_size, seed, turned, scaled)
     for step, batch in zip(range(1, steps + 1), batches, strict=False):
         for player in players.values():
             player.set_rate(step - 1, steps)

@@ -66,6 +66,18 @@ def test_what_has_no_label_is_shown_without_one() -> None:
             assert {3: 1, 7: 0}[int(value)] == known
 
 
+def test_images_are_turned_by_amounts_of_their_own_and_by_no_more_than_asked() -> None:
+    image = torch.zeros(2, 1, 33, 33)
+    image[:, 0, 16, 4:29] = 1  # a line through the middle
+    rows, label = np.array([0]), np.array([0])
+    alone, turned = (next(iter(few_label_runs._Mixed(image, rows, label, 8, 0, most))) for most in (0.0, 10.0))
+    assert torch.equal(alone["image"], image[:1].expand(16, -1, -1, -1))
+    x = torch.arange(33.0) - 16
+    found = turned["image"][:, 0]
+    angles = torch.atan2((found * x[:, None] * x).sum((1, 2)), (found * x * x).sum((1, 2))).rad2deg()
+    assert angles.abs().max() < 11 and angles.std() > 3 and 0 <= float(found.min()) <= float(found.max()) <= 1
+
+
 def test_a_probe_finds_what_parts_the_classes_and_a_broken_one_does_not() -> None:
     random = np.random.default_rng(0)
     label = np.arange(200) % 2

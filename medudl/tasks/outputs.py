@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _FULL = {errno.ENOSPC: "the disk is full; free some and run again", errno.EDQUOT: "your quota is used up; free some"}
+_OF_FILES = frozenset({".csv", ".json", ".html", ".nii", ".gz", ".dcm", ".png", ".xlsx"})
 
 
 class WriteError(UserError):
@@ -59,8 +60,13 @@ class Folder:
 
     @classmethod
     def create(cls, path: str | Path, name: str = "") -> Folder:
-        """Make the folder, with a dataset_description.json where it has a name. Raises WriteError: it cannot be."""
+        """Make the folder, with a dataset_description.json where it has a name.
+
+        Raises WriteError: it cannot be made, or its name is that of a file, which is what was wanted then.
+        """
         path = Path(path)
+        if path.suffix.lower() in _OF_FILES and not path.is_dir():
+            raise WriteError(f"{path}: a folder is written, not a file; name one without {path.suffix}")
         with told(path):
             path.mkdir(parents=True, exist_ok=True)
             if name:

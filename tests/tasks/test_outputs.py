@@ -44,3 +44,12 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(UserError, match="out: cannot be written"):
         Folder.create(tmp_path / "out")
+
+
+def test_the_name_of_a_file_makes_no_folder(tmp_path):
+    with pytest.raises(UserError, match=r"x\.CSV: a folder is written, not a file; name one without \.CSV"):
+        Folder.create(tmp_path / "x.CSV")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "was.csv").mkdir()
+    assert Folder.create(tmp_path / "was.csv").path.is_dir()
+    assert Folder.create(tmp_path / "run.v2").path.is_dir()  # a dot alone makes no file of it
