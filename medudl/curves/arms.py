@@ -100,10 +100,14 @@ def _own(run: Run, overrides: Sequence[str], cohort: Cohort, taken: Sequence[str
     config, _ = complete(config, cohort)
     title = _unlike(run.path.resolve().name, taken)
     if "unlabelled" in option_names(name):
-        ways = {way: f"{title}: {words}" for way, words in WAYS.items()}
+        alone = f"{title}: {WAYS[ALONE]}"
+        ways: dict[str, dict[str, Any]] = {f"{title}: {words}": {"unlabelled": way} for way, words in WAYS.items()}
+        if config.method.get("consistency"):  # it too learns from unlabelled scans: a way of its own
+            ways[alone]["consistency"] = 0.0
+            ways[f"{title}: consistency"] = {"unlabelled": ALONE}
         return [
-            Arm(named, _with(config, unlabelled=way), run, "" if way == ALONE else ways[ALONE])
-            for way, named in ways.items()
+            Arm(named, _with(config, **changed), run, "" if named == alone else alone)
+            for named, changed in ways.items()
         ]
     if config.init is None:
         return [Arm(title, config, run)]

@@ -38,3 +38,13 @@ def unlabelled_loss(logits: Tensor) -> Tensor:
 def generated_loss(logits: Tensor) -> Tensor:
     """-log p(generated) = softplus(S), of a generated image: (B, K) -> (B,), >= 0."""
     return F.softplus(real_logit(logits))
+
+
+def consistency_loss(logits: Tensor, other: Tensor) -> Tensor:
+    """sum_k (softmax(l)_k - softmax(l')_k)^2 of two looks at the same image: (B, K) twice -> (B,), 0 to 2.
+
+    Laine & Aila 2017 (their Pi-model, which takes the mean over K); beside a GAN of K + 1 classes Wei et al. 2018. It
+    has a gradient with respect to both looks, and says nothing about which class is right.
+    """
+    both = [look.to(torch.promote_types(look.dtype, torch.float32)).softmax(dim=1) for look in (logits, other)]
+    return (both[0] - both[1]).square().sum(dim=1)

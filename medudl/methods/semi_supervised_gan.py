@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from medudl.batch import Batch
 from medudl.errors import UserError
-from medudl.losses.semi_supervised import labelled_loss
+from medudl.losses.semi_supervised import consistency_loss, labelled_loss
 from medudl.methods.adversarial import Adversarial, signed, unsigned
 from medudl.methods.class_weights import class_weights, labels_of
 from medudl.methods.discrete import refuse_discrete
@@ -21,6 +21,7 @@ from medudl.methods.refused_tricks import reason_against
 from medudl.networks.dcgan import Generator
 from medudl.networks.weight_normalised import NoisyDiscriminator
 from medudl.tricks.adversarial import AdversarialTrick, Duel
+from medudl.tricks.diff_augment import DiffAugment
 from medudl.tricks.feature_matching import FeatureMatching
 from medudl.tricks.trick import Trick
 
@@ -41,6 +42,10 @@ class SemiSupervisedGAN(Adversarial):
       pseudo_labels  u r CE(l, the class that D itself, without noise, gives at least `threshold`) (Lee 2013);
                      r rises linearly from 0 to 1 over `warmup` updates. Images it is less sure of count as 0.
       none           nothing: the same network learns from the labelled images alone
+
+    consistency, c: D's loss gains c E sum_k (p_k(x) - p'_k(x))^2 over the same images in each of the three, where p and
+    p' are what D says of one image in two looks, each with noise, dropout and augmentation of its own (Laine & Aila
+    2017; beside K + 1 classes Wei et al. 2018). With `none` it is the Pi-model. It costs two more looks a step.
 
     classes: K names. counts: labelled training scans of each. healthy: those of `classes` that mean healthy.
     latent: Z. width: channels of the finest level of either network. dropout, noise, input_noise: of D, see
@@ -67,6 +72,7 @@ class SemiSupervisedGAN(Adversarial):
         balanced: bool = True,
         unlabelled: Unlabelled = "gan",
         unlabelled_weight: Annotated[float, Field(gt=0)] = 1.0,
+        consistency: Annotated[float, Field(ge=0)] = 0.0,
         warmup: Annotated[int, Field(ge=0)] = 1000,
         threshold: Annotated[float, Field(ge=0, lt=1)] = 0.95,
         latent: Annotated[int, Field(ge=1)] = 100,
@@ -78,6 +84,7 @@ class SemiSupervisedGAN(Adversarial):
         super().__init__(shape, "non_saturating")
         self.classes, self.latent, self.unlabelled = list(classes), latent, unlabelled
         self.unlabelled_weight, self.warmup, self.threshold = unlabelled_weight, warmup, threshold
+        self.consistency = consistency
         self.discriminator = NoisyDiscriminator(shape, len(classes), width, dropout, noise, input_noise)
         self.generator = Generator(shape, latent, width, "batch", "resize") if unlabelled == "gan" else None
         share = class_weights(classes, counts)
@@ -93,7 +100,10 @@ class SemiSupervisedGAN(Adversarial):
 
     @classmethod
     def check_tricks(cls, tricks: Sequence[Trick], options: Mapping[str, object]) -> None:
-        """UserError: a trick that makes no sense beside K classes, or without a generator."""
+        """UserError: a trick that makes no sense beside K classes, or without a generator; two looks that are one."""
+        chance = any(options.get(name, 1) for name in ("dropout", "noise", "input_noise"))
+        if options.get("consistency") and not (chance or any(isinstance(trick, DiffAugment) for trick in tricks)):
+            raise UserError("method.consistency: without noise, dropout and diff_augment two looks are equal; set one")
         for trick in tricks:
             if reason := reason_against(trick, generator=options.get("unlabelled", "gan") == "gan"):
                 raise UserError(f"tricks: {type(trick).__name__} {reason}")
@@ -123,7 +133,7 @@ class SemiSupervisedGAN(Adversarial):
             yield self._matched(self._duel(others, self.make(self.noise_codes(len(others)))))
             return
         duel = self._duel(others, others)
-        if self.unlabelled == "pseudo_labels" or len(taught[0]):
+        if self.unlabelled == "pseudo_labels" or self.consistency or len(taught[0]):
             yield self._alone(taught, others, duel)
 
     @torch.no_grad()
@@ -191,9 +201,8 @@ class SemiSupervisedGAN(Adversarial):
         turn = self.discriminator_turn(duel)
         assert turn.loss is not None
         known = self._cross_entropy(*taught, duel)
-        return Objective(
-            turn.player, known + self.unlabelled_weight * turn.loss, {"cross_entropy": known.detach(), **turn.parts}
-        )
+        loss, parts = self._agreeing(others, duel, known + self.unlabelled_weight * turn.loss)
+        return Objective(turn.player, loss, {"cross_entropy": known.detach(), **turn.parts, **parts})
 
     def _matched(self, duel: Duel) -> Objective:
         """G's turn: feature matching, and what tricks add."""
@@ -211,7 +220,16 @@ class SemiSupervisedGAN(Adversarial):
             own = (labelled_loss(self.discriminator.classify(self._shown(others, duel)), guess) * sure).mean()
             loss = loss + self.unlabelled_weight * rise * own
             parts |= {"pseudo_labels": own.detach(), "sure": sure.float().mean(), "rise": loss.new_tensor(rise)}
-        return Objective(duel.name, loss, parts)
+        loss, more = self._agreeing(others, duel, loss)
+        return Objective(duel.name, loss, {**parts, **more})
+
+    def _agreeing(self, others: Tensor, duel: Duel, loss: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """D's loss with what two looks at the same images disagree by, where that is asked for."""
+        if not self.consistency:
+            return loss, {}
+        looks = [self.discriminator.classify(self._shown(others, duel)) for _ in range(2)]
+        apart = consistency_loss(looks[0], looks[1]).mean()
+        return loss + self.consistency * apart, {"consistency": apart.detach()}
 
     def _cross_entropy(self, image: Tensor, label: Tensor, duel: Duel) -> Tensor:
         """Mean over labelled images, each weighed by its class; 0 without any. image: in [-1, 1]."""

@@ -62,6 +62,22 @@ def test_a_semi_supervised_run_is_compared_with_its_labels_alone(place: Path) ->
     assert {arm.config.method["unlabelled"] for arm in arms if arm.name.startswith("semi")} == set(WAYS)
 
 
+def test_labels_alone_have_no_consistency_which_is_an_arm_of_its_own(place: Path) -> None:
+    settings = validate_config({"method": METHODS["plain"], "train": TRAIN}, "test")
+    run, cohort = str(place / "semi"), Cohort.read(place / "cohort.csv")
+    found = {arm.name: arm for arm in arms_of([run], settings, ["method.consistency=2"], cohort)}
+    asked = {
+        name: (arm.config.method["unlabelled"], arm.config.method["consistency"], arm.against)
+        for name, arm in found.items()
+        if name != "pixels"
+    }
+    alone = "semi: labels alone"
+    assert asked == {
+        alone: ("none", 0, ""), "semi: gan": ("gan", 2, alone), "semi: pseudo-labels": ("pseudo_labels", 2, alone),
+        "semi: consistency": ("none", 2, alone),
+    }  # fmt: skip
+
+
 def test_no_arm_is_shown_a_test_scan_or_a_label_that_it_was_not_dealt(place: Path) -> None:
     (arm,) = (arm for arm in _arms(place, "semi") if arm.name == "semi: gan")
     scans = Scans(arm, Cohort.read(place / "cohort.csv"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medudl.losses.adversarial import discriminator_loss
-from medudl.losses.semi_supervised import generated_loss, labelled_loss, real_logit, unlabelled_loss
+from medudl.losses.semi_supervised import consistency_loss, generated_loss, labelled_loss, real_logit, unlabelled_loss
 
 LABEL = torch.tensor([0, 3, 1, 4, 2, 2, 0, 1])
 
@@ -94,3 +95,15 @@ def test_the_unlabelled_halves_are_those_of_an_ordinary_discriminator() -> None:
 def test_labels_say_nothing_about_what_is_real() -> None:
     torch.testing.assert_close(labelled_loss(_logits(1.0) + 7, LABEL), labelled_loss(_logits(1.0), LABEL))
     assert (unlabelled_loss(_logits(1.0) + 7) < unlabelled_loss(_logits(1.0))).all()
+
+
+def test_consistency_is_the_squared_distance_of_two_answers() -> None:
+    first, second = (
+        torch.tensor([[0.0, 0.0], [50.0, 0.0], [3.0, 1.0]]),
+        torch.tensor([[0.0, 0.0], [0.0, 50.0], [4.0, 2.0]]),
+    )
+    torch.testing.assert_close(consistency_loss(first, second), torch.tensor([0.0, 2.0, 0.0]))
+    by_hand = 2 * (1 / (1 + math.exp(-1)) - 0.5) ** 2  # softmax (1, 0) against (0, 0)
+    found = consistency_loss(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]]))
+    assert found.item() == pytest.approx(by_hand, rel=1e-6)
+    assert consistency_loss(first.bfloat16(), second.bfloat16()).dtype == torch.float32

@@ -57,6 +57,25 @@ def test_the_discriminator_minimises_labelled_unlabelled_and_generated_losses() 
     assert set(objective.parts) == {"cross_entropy", "real_logit", "fake_logit"}
 
 
+@pytest.mark.parametrize("arm", ARMS)
+def test_two_looks_at_an_image_without_a_label_shall_agree(arm: str) -> None:
+    options = {"unlabelled": arm, "warmup": 0, "threshold": 0.0, **STILL, "input_noise": 0.4}
+    plain, asked = (_first(_method(consistency=c, **options), _batch(LABELS))[0] for c in (0.0, 3.0))
+    apart = asked.parts["consistency"]
+    assert 0 < float(apart) < 2 and "consistency" not in plain.parts
+    torch.testing.assert_close(asked.loss, plain.loss + 3 * apart)  # type: ignore[operator]
+    method, batch = _method(**{**options, "unlabelled": "none"}, consistency=1.0), _batch([-1] * 4)
+    assert float(_first(method, batch)[0].parts["cross_entropy"]) == 0, "the Pi-model learns without a label too"
+
+
+def test_consistency_of_one_look_is_refused() -> None:
+    cls = method_class("semi_supervised_gan")
+    with pytest.raises(UserError, match="two looks are equal"):
+        cls.check_tricks([], {**STILL, "consistency": 1.0})
+    cls.check_tricks(build_tricks([{"name": "diff_augment"}]), {**STILL, "consistency": 1.0})
+    cls.check_tricks([], {"consistency": 1.0})
+
+
 def test_the_generator_matches_the_mean_features_of_unlabelled_images() -> None:
     method, batch = _method(**STILL), _batch(LABELS)
     flow = method.train().step(batch)
@@ -73,10 +92,12 @@ def test_the_generator_matches_the_mean_features_of_unlabelled_images() -> None:
     assert objective.parts.keys() == {"feature_matching"}
 
 
+@pytest.mark.parametrize("consistency", [0.0, 3.0])
 @pytest.mark.parametrize("arm", ARMS)
-def test_its_gradient_is_that_of_finite_differences(arm: str) -> None:
+def test_its_gradient_is_that_of_finite_differences(arm: str, consistency: float) -> None:
     """Of each player's objective, in float64, along random directions of all its weights."""
-    method = _method(unlabelled=arm, warmup=0, threshold=0.0, width=2, **STILL).double()
+    noisy = {**STILL, "input_noise": 0.2} if consistency else STILL
+    method = _method(unlabelled=arm, warmup=0, threshold=0.0, width=2, consistency=consistency, **noisy).double()
     with torch.no_grad():  # away from the first weights, whose biases of 0 leave activations at the kink of a ReLU
         for weight in method.parameters():
             weight.add_(0.2 * torch.randn_like(weight))
