@@ -140,11 +140,15 @@ def _goals(size: str, baseline: dict[str, Any], best: str, runs: dict[Any, list[
     plain = runs.get((*AT_RISK, "none", first), [])
     for name in STRUCTURES if plain else ():
         if rows := runs.get((*AT_RISK, name, first)):
-            shares = [[np.minimum(row["share"], 1).tolist() for row in part] for part in (rows, plain[: len(rows)])]
-            apart = minus(*shares)
-            met = "met" if apart.low > 0 else "missed"
-            lines.append(f"{name} minus plain at .5/0, share of the mass kept: {apart.text(2)}, goal above 0: {met}")
+            lines.append(share_kept(name, rows, plain[: len(rows)]))
     return lines
+
+
+def share_kept(name: str, rows: Sequence[dict[str, Any]], plain: Sequence[dict[str, Any]]) -> str:
+    """The goal of a structure loss. rows, plain: figures of each seed."""
+    apart = minus(*([np.minimum(row["share"], 1).tolist() for row in part] for part in (rows, plain)))
+    met = "met" if apart.low > 0 else "missed"
+    return f"{name} minus plain at .5/0, share of the mass kept: {apart.text(2)}, goal above 0: {met}"
 
 
 def main() -> None:

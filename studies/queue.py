@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -31,6 +32,22 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
+def beside(out: Path, study: str, jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    """Results of another study, which lie beside `out`. Without one of them one line, and exit code 2."""
+    found = []
+    for job in jobs:
+        file = out.parent / study / f"{_name(job)}.json"
+        if not file.is_file():
+            print(f"{file}: not there; run `make study NAME={study}` first", file=sys.stderr)
+            sys.exit(2)
+        found.append({**json.loads(file.read_text()), **job})
+    return found
+
+
+def _name(job: Job) -> str:
+    return "_".join(f"{key}-{value}" for key, value in job.items())
+
+
 def run(jobs: Iterable[Job], work: Callable[[Job, Path], Mapping[str, Any]], out: Path) -> list[dict[str, Any]]:
     """Do every job that has no JSON yet; return all results in order.
 
@@ -41,7 +58,7 @@ def run(jobs: Iterable[Job], work: Callable[[Job, Path], Mapping[str, Any]], out
     results = []
     jobs = list(jobs)
     for number, job in enumerate(jobs, start=1):
-        name = "_".join(f"{key}-{value}" for key, value in job.items())
+        name = _name(job)
         file = out / f"{name}.json"
         if not file.exists():
             print(f"[{number}/{len(jobs)}] {name}", flush=True)

@@ -17,8 +17,6 @@ CPU size: 12 trainings, about 60 minutes on one core. GPU size (MEDUDL_STUDY_SIZ
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,15 +63,8 @@ def work(job: queue.Job, _: Path) -> dict[str, Any]:
 
 
 def before(out: Path, size: str) -> list[dict[str, Any]]:
-    """The results of `t1_t2`, which lie beside this study's. Without them one line, and exit code 2."""
-    found = []
-    for job in t1_t2.jobs(size):
-        file = out.parent / "t1_t2" / f"{'_'.join(f'{key}-{value}' for key, value in job.items())}.json"
-        if not file.is_file():
-            print(f"{file}: not there; run `make study NAME=t1_t2` first", file=sys.stderr)
-            sys.exit(2)
-        found.append({**json.loads(file.read_text()), **job})
-    return found
+    """The results of `t1_t2`."""
+    return queue.beside(out, "t1_t2", t1_t2.jobs(size))
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from medudl.metrics.survival import invented
 
 pytest.importorskip("studies", reason="studies do not travel with the package")
 
+from studies import queue  # noqa: E402
 from studies import translation_heads as phantoms  # noqa: E402
 from studies import translation_runs as runs  # noqa: E402
 
@@ -72,8 +73,31 @@ def test_the_study_after_t1_t2_stands_beside_its_figures(
     assert all(line.endswith(": met") for line in better[-3:])
 
 
+def test_the_study_after_phantom_ct_mr_stands_beside_its_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, study = (importlib.import_module(f"studies.{name}") for name in ("phantom_ct_mr", "phantom_ct_mr_after"))
+    out = tmp_path / "phantom_ct_mr_after"
+    with pytest.raises(SystemExit) as ended:
+        study.before(out, "tiny")
+    assert ended.value.code == 2 and "make study NAME=phantom_ct_mr`" in capsys.readouterr().err
+    at_risk = [job for job in first.jobs("tiny") if (job.get("t1"), job.get("ct")) == (0.5, 0.0)]
+    queue.run(at_risk, first.work, tmp_path / "phantom_ct_mr")
+    known = study.before(out, "tiny")
+    assert [one["structure"] for one in known] == ["none", "mutual_information"]
+    results = queue.run(study.jobs("tiny"), study.work, out)
+    printed = study.table(known, results).splitlines()
+    assert len(printed) == 1 + 4 + 2 and all(line.endswith((": met", ": missed")) for line in printed[-2:])
+    for result in results:
+        result["figures"]["share"] = [9.0] * TINY.test
+    for look in known[0]["looks"].values():
+        look["share"] = [0.5] * TINY.test
+    goals = study.table(known, results).splitlines()[-2:]
+    assert all(": .50 (.50 to .50), goal above 0: met" in line for line in goals), "a share above 1 counts as 1"
+
+
 @pytest.mark.parametrize("size", ["cpu", "gpu"])
-@pytest.mark.parametrize("name", [*SOME, "bf16", "t1_t2_after"])
+@pytest.mark.parametrize("name", [*SOME, "bf16", "t1_t2_after", "phantom_ct_mr_after"])
 def test_no_two_runs_of_a_study_share_a_file(name: str, size: str) -> None:
     jobs = importlib.import_module(f"studies.{name}").jobs(size)
     assert len({tuple(job.items()) for job in jobs}) == len(jobs) and all(job["size"] == size for job in jobs)
