@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from medudl.metrics.intervals import Estimate, bootstrap, difference, resamples, short
+from medudl.metrics.intervals import bootstrap, difference, resamples, short
 from studies import chest, pneumoniamnist, queue, scores
 from studies.few_label_runs import Array, Numbers, Probe, balanced, called, coded, drawn, fine_tuned, semi_supervised
 from studies.image_level import PIXEL
@@ -137,7 +137,7 @@ def work(job: queue.Job, folder: Path) -> dict[str, Any]:
     arms: dict[str, dict[str, list[Any]]] = {}
     for name, of in _of_part(part, asked, size).items():
         arms[name] = {
-            str(count): [_told(asked, of(rows, seed)) for seed, rows in _draws(asked, count, seeds)]
+            str(count): [told(asked, of(rows, seed)) for seed, rows in _draws(asked, count, seeds)]
             for count in LABELS
         }  # fmt: skip
     return {"arms": arms}
@@ -152,7 +152,8 @@ def _draws(asked: Question, count: int, seeds: Sequence[int]) -> Iterator[tuple[
     return ((seed, drawn(label, count, seed)) for seed in seeds)
 
 
-def _told(asked: Question, answers: Answers) -> dict[str, Any]:
+def told(asked: Question, answers: Answers) -> dict[str, Any]:
+    """What is kept of one training."""
     shifted = {shift: float(balanced(asked.truth, answers(shift))) for shift in SHIFTED}
     return {"answers": "".join(map(str, answers("none").tolist())), "shifted": shifted}
 
@@ -208,7 +209,7 @@ def _features(asked: Question, cache: Path) -> dict[str, Any]:
     }
     return {
         name: {
-            str(count): [_told(asked, of(rows, seed)) for seed, rows in _draws(asked, count, SEEDS)] for count in LABELS
+            str(count): [told(asked, of(rows, seed)) for seed, rows in _draws(asked, count, SEEDS)] for count in LABELS
         }
         for name, of in learners.items()
     }
@@ -229,18 +230,18 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for data in dict.fromkeys(result["data"] for result in results):
         mine = [result for result in results if result["data"] == data]
         asked = question(data, SIZES[mine[0]["size"]].side)
-        cells, patients = _cells(asked, mine)
+        cells, patients = cells_of(asked, mine)
         arms = list(dict.fromkeys(arm for arm, _ in cells))
         best = {arm: float(np.mean([cells[arm, n].value for n in LABELS])) for arm in arms}
         lines += [f"{data}: balanced accuracy on val, n = {patients} patients; in brackets 95 %; then under shift"]
         for arm in sorted(arms, key=lambda arm: -best[arm]):
-            shown = [f"{_estimate(cells[arm, n], patients).text(3)}, {short(cells[arm, n].shifted, 3)}" for n in LABELS]
-            lines.append(f"{arm:<36} " + " | ".join(shown))
+            lines.append(f"{arm:<36} " + " | ".join(estimate(cells[arm, n], patients) for n in LABELS))
         lines += [*_goals(data, cells, arms, patients), ""]
     return "\n".join(lines)
 
 
-def _cells(asked: Question, results: Sequence[dict[str, Any]]) -> tuple[dict[tuple[str, int], Cell], int]:
+def cells_of(asked: Question, results: Sequence[dict[str, Any]]) -> tuple[dict[tuple[str, int], Cell], int]:
+    """A cell an arm and number of labels, and the number of patients."""
     names, place = np.unique(asked.val.subject, return_inverse=True)
     strata = [str(sorted(set(asked.truth[place == patient]))) for patient in range(len(names))]
     weight = resamples(strata, REPEATS, 0)[:, place].astype(np.float64)
@@ -260,8 +261,9 @@ def _cells(asked: Question, results: Sequence[dict[str, Any]]) -> tuple[dict[tup
     return cells, len(names)
 
 
-def _estimate(cell: Cell, patients: int) -> Estimate:
-    return bootstrap(cell.value, cell.samples, patients)
+def estimate(cell: Cell, patients: int) -> str:
+    """Value with its interval, and the mean under shift."""
+    return f"{bootstrap(cell.value, cell.samples, patients).text(3)}, {short(cell.shifted, 3)}"
 
 
 def _goals(data: str, cells: Mapping[tuple[str, int], Cell], arms: Sequence[str], patients: int) -> list[str]:
@@ -270,15 +272,19 @@ def _goals(data: str, cells: Mapping[tuple[str, int], Cell], arms: Sequence[str]
     lines = []
     for arm in [arm for arm in made if arm in arms]:
         for other in [other for other in against if other in arms]:
-            apart = [
-                difference(cells[arm, n].value, cells[other, n].value, cells[arm, n].samples, cells[other, n].samples,
-                           patients)
-                for n in LABELS
-            ]  # fmt: skip
-            met = "met" if all(one.value > 0 for one in apart) else "missed"
-            shown = ", ".join(one.text(3) for one in apart)
-            lines.append(f"{arm} minus {other} at {', '.join(map(str, LABELS))} labels a class: {shown}: {met}")
+            lines.append(gap(arm, other, cells, patients))
     return lines
+
+
+def gap(arm: str, other: str, cells: Mapping[tuple[str, int], Cell], patients: int) -> str:
+    """The goal: above another at each number of labels, in the mean."""
+    apart = [
+        difference(cells[arm, n].value, cells[other, n].value, cells[arm, n].samples, cells[other, n].samples, patients)
+        for n in LABELS
+    ]
+    met = "met" if all(one.value > 0 for one in apart) else "missed"
+    shown = ", ".join(one.text(3) for one in apart)
+    return f"{arm} minus {other} at {', '.join(map(str, LABELS))} labels a class: {shown}: {met}"
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import torch
 
 pytest.importorskip("studies", reason="studies do not travel with the package")
 
-from studies import few_label_runs, few_labels, mnist100  # noqa: E402
+from studies import few_label_runs, few_labels, few_labels_after, mnist100  # noqa: E402
 from studies.scores import Films  # noqa: E402
 
 
@@ -116,3 +116,22 @@ def test_mnist100_runs_and_prints_its_goal(tmp_path: Path, monkeypatch: pytest.M
     for result in results:
         result["error"] = 4.0
     assert "goal at most 5 %: met" in mnist100.table(results)
+
+
+def test_labels_spread_to_what_is_near_and_not_across() -> None:
+    random = np.random.default_rng(0)
+    place = np.arange(120) % 2
+    features = random.normal(size=(120, 6)) * 0.3
+    features[np.arange(120), place] += 3
+    rows = np.array([0, 1])
+    graph = few_labels_after.nearest(features)
+    mass = few_labels_after.spread(graph, rows, place[rows])
+    assert (mass.argmax(1) == place).all() and np.allclose(mass.sum(0), 1)
+    fixed = few_labels_after.ALPHA * (graph @ mass)  # F = alpha S F + (1 - alpha) Y, but at the two that have a label
+    apart = (fixed - mass * (fixed[2:].sum(0) / mass[2:].sum(0)))[2:]
+    assert np.abs(apart).max() < 1e-3 * mass[2:].max()
+    probe = few_label_runs.Probe.fit(features, rows, place[rows])
+    learnt = few_labels_after.spread_probe(probe, graph, features, rows, place[rows])
+    assert (learnt.predict((features - probe.mean) / probe.scale) == place).all()
+    shuffled = few_labels_after.spread(graph[random.permutation(120)], rows, place[rows])
+    assert (shuffled.argmax(1) == place).mean() < 0.8, "it is the graph that tells"
