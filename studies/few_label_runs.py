@@ -62,7 +62,11 @@ class Probe:
 
     def __call__(self, features: Array) -> Numbers:
         """(N, F) -> classes (N,)."""
-        return np.asarray(self.model.predict((features - self.mean) / self.scale), np.int64)
+        return np.asarray(self.model.predict(self.scaled(features)), np.int64)
+
+    def scaled(self, features: Array) -> Array:
+        """(N, F), as the logistic regression sees them."""
+        return np.asarray((features - self.mean) / self.scale)
 
 
 class _Mixed:

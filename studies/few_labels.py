@@ -195,17 +195,11 @@ def _features(asked: Question, cache: Path) -> dict[str, Any]:
     fitted = scores.features(asked.train, asked.looked, "none", cache / "train")
     looked = {shift: scores.features(asked.val, asked.looked, shift, cache / "val") for shift in shifts}
 
-    def last(stages: Sequence[Array]) -> Array:
-        return np.asarray(stages[6][:, : stages[6].shape[1] // 2], np.float64)  # means, without spreads
-
-    def code(stages: Sequence[Array]) -> Array:
-        return np.concatenate([stages[4], stages[5]], axis=1).astype(np.float64)
-
     pixels = {shift: films.image.flatten(1).double().numpy() for shift, films in asked.small.items()}
     learners = {
         PIXELS: _probe(asked.small_train.image.flatten(1).double().numpy(), pixels, label, standardise=False),
-        LITE0: _probe(last(fitted), {shift: last(stages) for shift, stages in looked.items()}, label),
-        FEATURES: _probe(code(fitted), {shift: code(stages) for shift, stages in looked.items()}, label),
+        LITE0: _probe(last_stage(fitted), {shift: last_stage(stages) for shift, stages in looked.items()}, label),
+        FEATURES: _probe(joined(fitted), {shift: joined(stages) for shift, stages in looked.items()}, label),
     }
     return {
         name: {
@@ -213,6 +207,16 @@ def _features(asked: Question, cache: Path) -> dict[str, Any]:
         }
         for name, of in learners.items()
     }
+
+
+def last_stage(stages: Sequence[Array]) -> Array:
+    """(N, F): means of EfficientNet-Lite0's last stage, without the spreads."""
+    return np.asarray(stages[6][:, : stages[6].shape[1] // 2], np.float64)
+
+
+def joined(stages: Sequence[Array], chosen: Sequence[int] = (4, 5)) -> Array:
+    """(N, F): means and spreads of stages; by default those of feature_autoencoder's code."""
+    return np.concatenate([stages[stage] for stage in chosen], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)

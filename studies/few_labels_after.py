@@ -30,7 +30,20 @@ from sklearn.neighbors import kneighbors_graph
 
 from studies import queue, scores
 from studies.few_label_runs import RIDGE, Array, Numbers, Probe, drawn
-from studies.few_labels import LABELS, LITE0, SEEDS, SHIFTED, SIZES, cells_of, estimate, gap, question, told
+from studies.few_labels import (
+    LABELS,
+    LITE0,
+    SEEDS,
+    SHIFTED,
+    SIZES,
+    cells_of,
+    estimate,
+    gap,
+    joined,
+    last_stage,
+    question,
+    told,
+)
 from studies.translation_heads import size_name
 
 DATA = "chest"
@@ -64,19 +77,17 @@ def work(job: queue.Job, folder: Path) -> dict[str, Any]:
 
 
 def _chosen(part: str, stages: Sequence[Array]) -> Array:
-    if part == LITE0:
-        return np.asarray(stages[6][:, : stages[6].shape[1] // 2], np.float64)
-    return np.concatenate([stages[stage] for stage in WAYS[part]], axis=1).astype(np.float64)
+    return last_stage(stages) if part == LITE0 else joined(stages, WAYS[part])
 
 
 def nearest(features: Array) -> Any:
     """S (N, N), sparse, of the graph in which each film is joined to its nearest ones by cosine."""
     scaled = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
     scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
-    joined = kneighbors_graph(scaled, NEIGHBOURS, mode="connectivity")
-    joined = ((joined + joined.T) > 0).astype(np.float64)
-    scale = sparse.diags(np.asarray(joined.sum(1)).ravel() ** -0.5)
-    return scale @ joined @ scale
+    edges = kneighbors_graph(scaled, NEIGHBOURS, mode="connectivity")
+    edges = ((edges + edges.T) > 0).astype(np.float64)
+    scale = sparse.diags(np.asarray(edges.sum(1)).ravel() ** -0.5)
+    return scale @ edges @ scale
 
 
 def spread(graph: Any, rows: Numbers, label: Numbers) -> Array:
@@ -94,14 +105,13 @@ def spread_probe(probe: Probe, graph: Any, features: Array, rows: Numbers, label
     mass = spread(graph, rows, label)
     least, most = np.sort(mass, axis=1)[:, -2:].T
     sure = (most - least) / (mass.sum(1) + 1e-12)
-    scaled = (features - probe.mean) / probe.scale
-    return LogisticRegression(C=RIDGE, max_iter=1000).fit(scaled, mass.argmax(1), sample_weight=sure)
+    return LogisticRegression(C=RIDGE, max_iter=1000).fit(probe.scaled(features), mass.argmax(1), sample_weight=sure)
 
 
 def _answers(probe: Probe, learnt: LogisticRegression | None, features: Array) -> Numbers:
     if learnt is None:
         return probe(features)
-    scaled = (features - probe.mean) / probe.scale
+    scaled = probe.scaled(features)
     both = probe.model.predict_proba(scaled) + learnt.predict_proba(scaled)
     return np.asarray(both.argmax(1), np.int64)
 

