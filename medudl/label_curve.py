@@ -36,12 +36,12 @@ def label_curve(
 
     runs: of any method that a classifier can stand on: the classifier of `settings` is trained from each, and from
     scratch with the same body; and of methods that classify: trained anew with their own settings, changed by
-    `overrides`; one that learns from unlabelled scans (semi_supervised_gan) in all its ways beside its labels alone.
-    Each on 5, 10, 20, 50 and 100 % of the labelled patients, or on so many of them a class as `labels` says (and as
-    many at most to choose the weights); smaller amounts lie within larger ones; `seeds` times each. Beside them
-    logistic regression on 28 x 28 pixels. All are compared on the test split of `cohort` (default: that of the first
-    run). store: a store of labels, for what a label costs in minutes. Fits that are finished stay in OUT/fits: the same
-    command goes on where it was stopped.
+    `overrides`; one that learns from unlabelled scans (semi_supervised_gan, label_spreading) in all its ways beside its
+    labels alone. Each on 5, 10, 20, 50 and 100 % of the labelled patients, or on so many of them a class as `labels`
+    says (and as many at most to choose the weights); smaller amounts lie within larger ones; `seeds` times each. Beside
+    them logistic regression on 28 x 28 pixels. All are compared on the test split of `cohort` (default: that of the
+    first run). store: a store of labels, for what a label costs in minutes. Fits that are finished stay in OUT/fits:
+    the same command goes on where it was stopped.
 
     Raises UserError: no run, no labelled test scan, a run that has seen the test patients, OUT of other settings.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Collection, Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -26,6 +26,11 @@ def option_names_of(cls: type) -> list[str]:
     """Names of the keyword-only parameters of `cls.__init__`: its options, in their order."""
     parameters = inspect.signature(cls).parameters.values()
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def choices(cls: type, option: str) -> tuple[Any, ...]:
+    """The values of an option that takes one of several words (`Literal`)."""
+    return get_args(get_type_hints(cls.__init__)[option])  # type: ignore[misc]
 
 
 def check_options(cls: type, options: Mapping[str, Any], where: str, *, later: Collection[str] = ()) -> dict[str, Any]:

@@ -38,6 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gan": {"latent": 8, "width": 4},
     "conditional_gan": {"latent": 8, "width": 4},
     "semi_supervised_gan": {"latent": 8, "width": 4},
+    "label_spreading": {"side": 64},
 }
 STEPS = 20
 TRAIN = [

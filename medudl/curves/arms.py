@@ -12,7 +12,7 @@ from medudl.data.cohort import Cohort
 from medudl.data.seen import patients_seen
 from medudl.errors import UserError
 from medudl.methods import method_class, option_names
-from medudl.registry import check_options
+from medudl.registry import check_options, choices
 from medudl.report.label_curve import PIXELS
 from medudl.run import Run
 from medudl.training.resolve import FILLED, complete
@@ -20,7 +20,8 @@ from medudl.training.resolve import FILLED, complete
 __all__ = ["Arm", "arms_of"]
 
 ALONE = "none"  # of the option `unlabelled`: the same network on labelled scans alone
-WAYS = {ALONE: "labels alone", "gan": "gan", "pseudo_labels": "pseudo-labels"}  # values of that option, as arms
+# Values of that option, as arms.
+WAYS = {ALONE: "labels alone", "gan": "gan", "pseudo_labels": "pseudo-labels", "graph": "graph"}
 _OF_ITS_OWN = {"cache", "cache_workers"}
 
 
@@ -101,7 +102,9 @@ def _own(run: Run, overrides: Sequence[str], cohort: Cohort, taken: Sequence[str
     title = _unlike(run.path.resolve().name, taken)
     if "unlabelled" in option_names(name):
         alone = f"{title}: {WAYS[ALONE]}"
-        ways: dict[str, dict[str, Any]] = {f"{title}: {words}": {"unlabelled": way} for way, words in WAYS.items()}
+        ways: dict[str, dict[str, Any]] = {
+            f"{title}: {WAYS[way]}": {"unlabelled": way} for way in choices(cls, "unlabelled")
+        }
         if config.method.get("consistency"):  # it too learns from unlabelled scans: a way of its own
             ways[alone]["consistency"] = 0.0
             ways[f"{title}: consistency"] = {"unlabelled": ALONE}

@@ -23,6 +23,7 @@ from medudl.training import random_state
 from medudl.training.log import Log
 from medudl.training.resolve import source_of
 from medudl.training.screen import Screen
+from medudl.training.settle import measure
 from medudl.training.stop import StopSignals
 from medudl.training.trainer import Trainer
 from medudl.tricks import build_tricks
@@ -86,7 +87,8 @@ def trained(arm: Arm, seed: int, scans: Scans, chosen: Chosen, fabric: Fabric, s
             trainer(log, screen, stop)
         finally:
             log.close()
-    method.load_state_dict(trainer.best_weights)
+        method.load_state_dict(trainer.best_weights)
+        measure(method, scans.settling(chosen.train), fabric, screen)
     return _tested(method, scans, fabric)
 
 

@@ -77,6 +77,11 @@ class Scans:
         known = self.loader(labelled, training=True, seed=seed + _OTHER_ORDER)
         return MixedLoader(known, self.loader(self.train, training=True, seed=seed, labels={}))
 
+    def settling(self, labelled: Sequence[Case]) -> Loader:
+        """What `training` shows, once in order and not augmented."""
+        cases = self.train if self.semi_supervised else labelled
+        return self.loader(cases, training=False, seed=0, labels=self.labels(labelled))
+
     def loader(
         self, cases: Sequence[Case], *, training: bool, seed: int, labels: dict[str, int] | None = None
     ) -> Loader:

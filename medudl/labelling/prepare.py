@@ -46,7 +46,9 @@ def prepare(store: LabelStore, settings: Config, out: Path, cohort: Cohort) -> J
     """
     name = str(settings.method["name"])
     if not hasattr(method_class(name), "classify") or "classes" not in option_names(name):
-        raise UserError(f"{name}: does not classify; train semi_supervised_gan, or classifier with method.init=RUN")
+        raise UserError(
+            f"{name}: does not classify; train semi_supervised_gan, label_spreading, or classifier with method.init=RUN"
+        )
     settings = _with_classes(settings, store)
     if (out / "run.json").is_file():
         return _begun(store, settings, Run.open(out))

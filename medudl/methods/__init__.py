@@ -23,6 +23,7 @@ METHODS: dict[str, str] = {
     "gan": "medudl.methods.gan:GAN",
     "conditional_gan": "medudl.methods.conditional_gan:ConditionalGAN",
     "semi_supervised_gan": "medudl.methods.semi_supervised_gan:SemiSupervisedGAN",
+    "label_spreading": "medudl.methods.label_spreading:LabelSpreading",
     "pix2pix": "medudl.methods.pix2pix:Pix2Pix",
     "cyclegan": "medudl.methods.cyclegan:CycleGAN",
     "feature_autoencoder": "medudl.methods.feature_autoencoder:FeatureAutoencoder",

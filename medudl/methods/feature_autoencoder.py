@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import torch
 from pydantic import Field
@@ -11,14 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medudl.batch import Batch
-from medudl.errors import UserError
 from medudl.methods.feature_models import FeatureModel, Model, Standardise, feature_model
 from medudl.methods.feature_statistics import Moments, PooledScores, Reservoir, pooled
-from medudl.methods.frozen_features import encoder_features, random_features, weights_digest
+from medudl.methods.frozen_features import Features, feature_network, fingerprint_of, look_through
 from medudl.methods.method import Method, Objective
-from medudl.networks.feature_network import EncoderFeatures, FeatureNetwork, ImageNetFeatures
 
-Features = Literal["efficientnet_lite0", "encoder", "random"]
 Stage = Annotated[int, Field(ge=1, le=7)]
 
 _POOL: Mapping[int, Callable[..., Tensor]] = {2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
@@ -62,14 +59,7 @@ class FeatureAutoencoder(Method):
         body: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(shape)
-        if len(set(stages)) < len(stages):
-            raise UserError(f"method.stages: {stages} names a stage twice")
-        networks: Mapping[Features, Callable[[], FeatureNetwork]] = {
-            "efficientnet_lite0": lambda: ImageNetFeatures(shape, stages, side),
-            "encoder": lambda: encoder_features(shape, stages, body),
-            "random": lambda: random_features(shape, stages),
-        }
-        self.network = networks[features]()
+        self.network = feature_network(features, shape, stages, side, body)
         channels = self.network.channels
         self.standardise = nn.ModuleList(Standardise(count) for count in channels)
         self.models = nn.ModuleList(feature_model(model, count, latent, len(shape) - 1) for count in channels)
@@ -82,18 +72,7 @@ class FeatureAutoencoder(Method):
 
     def take(self, other: Method) -> None:
         """Look through the encoder of `other`. Raises UserError: features is not encoder, or it has another shape."""
-        if not isinstance(self.network, EncoderFeatures):
-            raise UserError("method.init: only features: encoder looks through another run; leave init out")
-        if other.shape != self.shape:
-            raise UserError(
-                f"method.init: its images are {other.shape}, these are {self.shape}; train both on one size"
-            )
-        source = encoder_features(self.shape, self.network.stages, other)
-        try:
-            self.network.load_state_dict(source.state_dict())
-        except RuntimeError:
-            raise UserError("method.init: its encoder does not fit method.body; leave method.body out") from None
-        self.network.settle_on(weights_digest(self.network.network))
+        look_through(self.network, self.shape, other)
 
     def step(self, batch: Batch) -> Iterator[Objective]:
         """One update. The features' mean and spread are measured in passing."""
@@ -135,11 +114,10 @@ class FeatureAutoencoder(Method):
         """What is part of the result's name, and what the weights hold of patients."""
         words = self._words or ["not settled"] * len(self.models)
         stages = ", ".join(f"{stage} ({what})" for stage, what in zip(self.network.stages, words, strict=True))
-        digest = bytes(self.network.fingerprint.tolist()).hex()
         images = int(self.pooled_scores.count)
         return [
-            f"features: {self.network.name()}, SHA-256 {digest[:16]}; stage {stages}; each channel standardised on the"
-            " training images",
+            f"features: {fingerprint_of(self.network)}; stage {stages}; each channel standardised on the training"
+            " images",
             f"the weights hold one vector of pooled features for each of {images} training images, and no image",
         ]
 

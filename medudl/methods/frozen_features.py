@@ -1,10 +1,10 @@
-"""Our own encoders as networks to look through."""
+"""The fixed networks that methods look through, by name: ImageNet's, or one of our own encoders."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -12,9 +12,46 @@ from torch import nn
 from medudl.errors import UserError
 from medudl.methods.method import Method
 from medudl.networks.convolutional import ConvEncoder
-from medudl.networks.feature_network import EncoderFeatures
+from medudl.networks.feature_network import EncoderFeatures, FeatureNetwork, ImageNetFeatures
 
+Features = Literal["efficientnet_lite0", "encoder", "random"]
 _WIDTH = 16  # of the random encoder
+
+
+def feature_network(
+    features: Features, shape: tuple[int, ...], stages: Sequence[int], side: int, body: Mapping[str, Any] | None
+) -> FeatureNetwork:
+    """efficientnet_lite0 on ImageNet weights, pictures of `side`; the encoder of `body`; or a random one.
+
+    Raises UserError: a stage twice, or one that the network does not have.
+    """
+    if len(set(stages)) < len(stages):
+        raise UserError(f"method.stages: {stages} names a stage twice")
+    networks: Mapping[Features, Callable[[], FeatureNetwork]] = {
+        "efficientnet_lite0": lambda: ImageNetFeatures(shape, stages, side),
+        "encoder": lambda: encoder_features(shape, stages, body),
+        "random": lambda: random_features(shape, stages),
+    }
+    return networks[features]()
+
+
+def look_through(network: FeatureNetwork, shape: tuple[int, ...], other: Method) -> None:
+    """Take over the encoder of `other`. Raises UserError: the network is no such encoder, or of another shape."""
+    if not isinstance(network, EncoderFeatures):
+        raise UserError("method.init: only features: encoder looks through another run; leave init out")
+    if other.shape != shape:
+        raise UserError(f"method.init: its images are {other.shape}, these are {shape}; train both on one size")
+    source = encoder_features(shape, network.stages, other)
+    try:
+        network.load_state_dict(source.state_dict())
+    except RuntimeError:
+        raise UserError("method.init: its encoder does not fit method.body; leave method.body out") from None
+    network.settle_on(weights_digest(network.network))
+
+
+def fingerprint_of(network: FeatureNetwork) -> str:
+    """Which network it is, and the beginning of its weights' SHA-256."""
+    return f"{network.name()}, SHA-256 {bytes(network.fingerprint.tolist()).hex()[:16]}"
 
 
 def encoder_features(

@@ -15,7 +15,7 @@ from tiny_cohort import write_cohort  # noqa: E402
 from medudl import api  # noqa: E402
 from medudl.config import validate_config  # noqa: E402
 from medudl.curves import fits  # noqa: E402
-from medudl.curves.arms import WAYS, arms_of  # noqa: E402
+from medudl.curves.arms import arms_of  # noqa: E402
 from medudl.curves.scans import Chosen, Scans  # noqa: E402
 from medudl.data.cohort import Cohort  # noqa: E402
 from medudl.errors import UserError  # noqa: E402
@@ -25,6 +25,7 @@ DATA = {"foreground": "none", "intensity": {"kind": "window", "low": 0, "high": 
 TRAIN = {"steps": 2, "batch_size": 4, "validate_every": 2, "checkpoint_every": 2, "sample_every": 50, "device": "cpu"}
 METHODS: dict[str, dict[str, Any]] = {
     "semi": {"name": "semi_supervised_gan", "latent": 4, "width": 4},
+    "graph": {"name": "label_spreading", "features": "random", "stages": [1]},
     "plain": {"name": "classifier", "body": {"name": "autoencoder", "latent": 4, "width": 4, "levels": 2}},
     "drawer": {"name": "gan", "latent": 4, "width": 4},
 }
@@ -59,7 +60,30 @@ def test_a_semi_supervised_run_is_compared_with_its_labels_alone(place: Path) ->
     }  # fmt: skip
     methods = [{k: v for k, v in arm.config.method.items() if k != "unlabelled"} for arm in arms[::2][:2]]
     assert methods[0] == methods[1], "the arms differ in one word"
-    assert {arm.config.method["unlabelled"] for arm in arms if arm.name.startswith("semi")} == set(WAYS)
+    assert {arm.config.method["unlabelled"] for arm in arms if arm.name.startswith("semi")} == {
+        "none",
+        "gan",
+        "pseudo_labels",
+    }
+
+
+def test_label_spreading_is_compared_with_its_labels_alone_and_is_put_in(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = _arms(place, "graph")
+    assert [(arm.name, arm.against) for arm in arms] == [
+        ("graph: labels alone", ""), ("graph: graph", "graph: labels alone"), ("pixels", ""),
+    ]  # fmt: skip
+    notes: list[str] = []
+    original = fits._tested
+
+    def note(method: Any, *more: Any) -> Any:
+        notes.append(method.notes()[-1])
+        return original(method, *more)
+
+    monkeypatch.setattr(fits, "_tested", note)
+    api.label_curve(place / "graph", tmp_path / "out", labels=[4], seeds=1, progress=False)
+    assert notes == ["learnt from 8 images with a label", "labels of 8 images spread over 12 without one"]
 
 
 def test_labels_alone_have_no_consistency_which_is_an_arm_of_its_own(place: Path) -> None:
@@ -109,7 +133,10 @@ def test_error_against_the_number_of_labels(place: Path, tmp_path: Path, monkeyp
     arguments: dict[str, Any] = {"labels": [1, 4], "seeds": 2, "overrides": ["train.steps=1"], "progress": False}
     tree = api.label_curve(place / "semi", tmp_path / "out", **arguments)
     assert sorted(dealt) == sorted(
-        (f"semi: {words}", 2 * n, min(2 * n, 6)) for words in WAYS.values() for n in (1, 4) for _ in range(2)
+        (f"semi: {words}", 2 * n, min(2 * n, 6))
+        for words in ("labels alone", "gan", "pseudo-labels")
+        for n in (1, 4)
+        for _ in range(2)
     )
     assert tree["unit"] == "per_class" and tree["test_patients"] == 8 and len(tree["rows"]) == 2 * 4
     assert [row["scans"] for row in tree["rows"]] == [2] * 4 + [8] * 4

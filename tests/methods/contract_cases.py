@@ -101,6 +101,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         ]
     ),
     *(
+        ("label_spreading", {"classes": ["left", "right"], "features": "random", "stages": [1], **more})
+        for more in [{"healthy": ["left"], "counts": [3, 1]}, {"unlabelled": "none", "balanced": False}]
+    ),
+    *(
         ("pix2pix", {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 1, **more})
         for more in [
             {},

@@ -19,7 +19,8 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # What training fills in where a config leaves it open: a classifier has no defaults of its own.
 COMPLETED = {"classifier": {"body": {"name": "autoencoder", "latent": 4}, "classes": ["healthy", "sick"]},
              "conditional_gan": {"classes": ["healthy", "sick"]},
-             "semi_supervised_gan": {"classes": ["healthy", "sick"]}}  # fmt: skip
+             "label_spreading": {"classes": ["a", "b"]},
+    "semi_supervised_gan": {"classes": ["healthy", "sick"]}}  # fmt: skip
 
 
 def test_every_method_of_the_table_is_built_from_defaults() -> None:

@@ -37,6 +37,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "gan": {"latent": 4, "width": 4, "discriminator_steps": 2},
     "conditional_gan": {"latent": 4, "width": 4, "classes": ["a", "b"]},
     "semi_supervised_gan": {"latent": 4, "width": 4, "classes": ["a", "b"]},
+    "label_spreading": {"classes": ["a", "b"], "features": "random", "stages": [1]},
     "pix2pix": {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 16},
     "cyclegan": {"width": 4, "blocks": 1, "discriminator_width": 4, "receptive_field": 16, "identity": 1.0},
     "toy_wasserstein": {"pool": 8},
