@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from medudl.version import VERSION
 
 NOTICE = "synthetic, model output, not for diagnosis"
+MARK = "medudl model output: "  # what the header's description of every volume that a model made begins with
 _COMPRESSION = 4  # level 9 takes five times as long for 2 % less
 _MILLIMETRE, _SCANNER = 2, 1  # NIfTI codes: xyzt_units, sform_code
 
@@ -25,15 +26,15 @@ _MILLIMETRE, _SCANNER = 2, 1  # NIfTI codes: xyzt_units, sform_code
 def write_nifti(path: Path, voxels: NDArray[Any], affine: NDArray[np.float64], description: str) -> None:
     """Write gzip-compressed NIfTI-1 to exactly `path`, whatever its suffix; equal input gives equal bytes.
 
-    voxels: (X, Y, Z) float32, or bool (written as uint8); affine: voxel -> patient mm in RAS; description: at most 79
-    ASCII characters, for the header. Raises OSError (disk full, no permission).
+    voxels: (X, Y, Z) float32, or bool (written as uint8); affine: voxel -> patient mm in RAS; description: for the
+    header, ASCII, behind `MARK`, cut to its 79 characters. Raises OSError (disk full, no permission).
     """
     array = voxels.astype(np.uint8) if voxels.dtype == bool else voxels.astype(np.float32, copy=False)
     image = nibabel.Nifti1Image(array, affine)
     image.set_sform(affine, _SCANNER)
     image.set_qform(affine, _SCANNER)
     image.header.set_xyzt_units(_MILLIMETRE)
-    image.header["descrip"] = description.encode("ascii", "replace")[:79]
+    image.header["descrip"] = (MARK + description).encode("ascii", "replace")[:79]
     # The gzip header would hold a time and the temporary file's name.
     with open(path, "wb") as file, gzip.GzipFile("", "wb", _COMPRESSION, file, mtime=0) as stream:
         image.to_stream(stream)

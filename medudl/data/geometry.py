@@ -68,6 +68,13 @@ def orientation(affine: ArrayLike) -> str:
     return "".join(letters)
 
 
+def along_patient(affine: ArrayLike, values: ArrayLike) -> Array:
+    """One value an array axis -> left-right, front-back, up-down: (3,). Oblique axes count as the nearest ones."""
+    letters, given = orientation(affine), np.asarray(values, dtype=np.float64)
+    places = [next(i for i, letter in enumerate(letters) if letter in pair) for pair in ("LR", "PA", "IS")]
+    return given[places]
+
+
 def stack(
     positions: ArrayLike, orientations: ArrayLike, pixel_spacing: ArrayLike, *, thickness: float | None = None
 ) -> Stack:

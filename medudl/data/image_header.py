@@ -18,12 +18,16 @@ DEFLATE_RATIO = 1032  # no deflated stream grows by more (zlib's technical detai
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Size and place of one image file. shape: (X, Y, Z); affine: (4, 4) RAS; kind: the numbers' type as stored."""
+    """Size and place of one image file. shape: (X, Y, Z); affine: (4, 4) RAS; kind: the numbers' type as stored.
+
+    model_output: whether it says that a model of ours made it.
+    """
 
     path: Path
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
     kind: str
+    model_output: bool = False
 
     @property
     def spacing(self) -> tuple[float, float, float]:

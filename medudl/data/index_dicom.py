@@ -15,7 +15,7 @@ from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.geometry import orientation
 from medudl.data.identity import Key
-from medudl.data.index_draft import Draft, count
+from medudl.data.index_draft import SYNTHETIC, Draft, count
 from medudl.data.scanner import scanner_name
 
 PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
@@ -111,7 +111,7 @@ def _draft(group: Sequence[DicomHeader], founds: Mapping[Path, Found], identity:
     draft.spacing, draft.orientation = stack.spacing, orientation(stack.affine)
     draft.faults += stack.faults
     if is_synthetic(first.image_type):
-        draft.faults.append("synthetic, model output: not learnt from")
+        draft.faults.append(SYNTHETIC)
     return draft
 
 

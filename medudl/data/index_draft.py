@@ -15,6 +15,7 @@ from medudl.data.index_worker import Grid
 from medudl.data.splits import spelled
 
 Values = dict[str, str]
+SYNTHETIC = "synthetic, model output: not learnt from"  # the fault of what a model made
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Draft:
     sha256: str = ""
     mask: Path | None = None
     rule: str = ""
+    model_output: bool = False
 
     @classmethod
     def of(cls, found: Found, grid: Grid) -> Draft:
@@ -49,6 +51,7 @@ class Draft:
         draft = cls([found.path], found.below, found.format, grid.fragment, grid.shape, grid.spacing, grid.orientation)
         if grid.fragment:
             draft.values = {"split": spelled(grid.fragment.split("/")[0]), "label": grid.label}
+        draft.model_output = grid.model_output
         return draft
 
     @classmethod

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from medudl.data.contrast import TEXT_RULES, Facts, Rule, contrast_of_name
 from medudl.data.discover import Found
 from medudl.data.identity import safe_name
-from medudl.data.index_draft import Draft, series_name
+from medudl.data.index_draft import SYNTHETIC, Draft, series_name
 from medudl.data.patterns import Pattern, bids_folders, bids_values, first_match
 from medudl.data.splits import split_name
 from medudl.errors import UserError
@@ -65,6 +65,7 @@ def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
     """The draft with subject, study, series, contrast, modality, label, split and rule.
 
     Without pattern and BIDS name the subject stays empty, for `name_rest`; a contrast is looked for in the file name.
+    What a model made has the end of its file name for a contrast, "synthetic-T2", and is not learnt from.
     """
     values = names.of_pattern(found)
     source = "pattern"
@@ -76,6 +77,10 @@ def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
     draft.values.update(values)
     draft.values.setdefault("series", series_name(found.below, found.stem, draft.fragment))
     contrast, draft.rule = _contrast(found, values, names.rules, source)
+    if draft.model_output:
+        kind = safe_name(found.stem.rpartition("_")[2]).removeprefix("synthetic-")
+        contrast, draft.rule = f"synthetic-{kind}", "header says model output, and file name"
+        draft.faults.append(SYNTHETIC)
     draft.values["contrast"] = contrast
     by_name = _MODALITY.get(contrast.lower(), "MR" if contrast in _MR else "")
     draft.values.setdefault("modality", by_name)

@@ -30,6 +30,7 @@ class Grid:
     orientation: str
     fragment: str = ""
     label: str = ""
+    model_output: bool = False
 
 
 def read_facts(item: Item) -> list[Grid] | DicomHeader:
@@ -44,7 +45,7 @@ def read_facts(item: Item) -> list[Grid] | DicomHeader:
     from medudl.data.read import check_header
 
     header = check_header(path, kind)
-    return [Grid(header.shape, header.spacing, header.orientation)]
+    return [Grid(header.shape, header.spacing, header.orientation, model_output=header.model_output)]
 
 
 def digest(job: Job) -> list[Digest]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medudl.data.derived import MARK
 from medudl.data.fault import unusable
 from medudl.data.image_header import (
     ImageHeader,
@@ -78,7 +79,8 @@ def _checked(path: Path) -> tuple[ImageHeader, Any]:
         raise unusable(path, "its header makes no sense (offset)", "export it again")
     needed = offset + shape[0] * shape[1] * shape[2] * kind.itemsize
     checked_size(path, needed, deflated=_gzipped(path), present=size)
-    return ImageHeader(path, shape, affine, kind.newbyteorder("=").name), raw
+    ours = bytes(raw["descrip"].tobytes()).startswith(MARK.encode())
+    return ImageHeader(path, shape, affine, kind.newbyteorder("=").name, model_output=ours), raw
 
 
 def _gzipped(path: Path) -> bool:

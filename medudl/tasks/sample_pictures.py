@@ -53,7 +53,7 @@ def write_volume(path: Path, image: NDArray[np.float32], data: Data, spacing: Se
     sides = np.abs(to_ras[:3, :3].T) @ np.asarray(spacing, np.float64)
     affine = np.diag([*sides, 1.0])
     affine[:3, 3] = -sides * (np.asarray(voxels.shape[:3]) - 1) / 2
-    write_nifti(path, voxels[..., 0] if len(image) == 1 else voxels, affine, MARK)
+    write_nifti(path, voxels[..., 0] if len(image) == 1 else voxels, affine, NOTICE)
 
 
 def grid(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_dicom import all_orientations, oblique
 
-from medudl.data.geometry import lps_to_ras, orientation, spacing, stack
+from medudl.data.geometry import along_patient, lps_to_ras, orientation, spacing, stack
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 
@@ -33,6 +33,15 @@ def test_axis_codes_agree_with_nibabel(matrix):
     affine[:3, :3] = matrix * [0.5, 2, 7]
     assert orientation(affine) == "".join(nibabel.aff2axcodes(affine))
     assert spacing(affine) == pytest.approx((0.5, 2, 7))
+
+
+@pytest.mark.parametrize("matrix", [*all_orientations(), *oblique()])
+def test_a_value_of_each_array_axis_goes_to_the_patients_axis(matrix):
+    affine = np.eye(4)
+    affine[:3, :3] = matrix * [0.5, 2, 7]
+    nearest = nibabel.io_orientation(affine)[:, 0].astype(int)  # array axis -> patient axis
+    found = along_patient(affine, [0.5, 2, 7])
+    assert [found[nearest[axis]] for axis in range(3)] == [0.5, 2, 7]
 
 
 def test_order_and_spacing_come_from_positions():

@@ -10,6 +10,7 @@ import pytest
 from index_scans import inline, nifti, picture
 
 from medudl.data.cohort import Cohort
+from medudl.data.derived import write_nifti
 from medudl.data.index import index, index_paths
 from medudl.data.splits import LeakError
 from medudl.errors import UserError
@@ -39,6 +40,21 @@ def test_bids(tmp_path: Path) -> None:
     assert len(first.sha256) == 64 and not cohort.has_problems
     assert "1 mask that no --masks pattern names" in cohort.meta["notes"][0]
     assert cohort.files_of(first)[0].is_file() and cohort.mask_path(first).is_file()  # type: ignore[union-attr]
+
+
+def test_what_a_model_made_is_no_scan(tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).random((6, 5, 4))
+    nifti(tmp_path / "sub-01_ses-a_T1.nii.gz", 1)
+    made = tmp_path / "synthetic"
+    made.mkdir()
+    for kind in ("synthetic-T2", "uncertainty-T2", "cycle-error"):
+        write_nifti(made / f"sub-01_ses-a_T1_{kind}.nii.gz", voxels, np.eye(4), "T2 made of T1")
+    for patterns in ([], ["sub-{subject}_ses-{study}_{contrast}.nii.gz"]):
+        rows = {row.contrast: row for row in index_paths([tmp_path], patterns=patterns).series()}
+        assert set(rows) == {"T1", "synthetic-T2", "synthetic-uncertainty-T2", "synthetic-cycle-error"}
+        assert [name for name, row in rows.items() if row.usable] == ["T1"]
+        assert "synthetic, model output: not learnt from" in rows["synthetic-T2"].problems
+        assert all((row.subject, row.study) == ("01", "a") for row in rows.values())
 
 
 def test_patterns_and_masks(tmp_path: Path) -> None:
