@@ -36,6 +36,7 @@ class CycleGAN(Translator):
 
     cycles: both, or forward (x -> y -> x) or backward alone. identity: published as 5 for photographs; it holds the
     other side's intensities to the source's, and so hurts between CT and MR; it needs as many channels on both sides.
+    slices: neighbours that lie side by side in the channels of both sides, for structure (training fills it in).
     Other options as in pix2pix; its generators are resnet of 9 blocks as published for 256 pixels (6 for 128).
 
     A small cycle error is no proof of a true translation: G can hide in y what F needs.
@@ -68,8 +69,9 @@ class CycleGAN(Translator):
         identity: Annotated[float, Field(ge=0)] = 0.0,
         structure: Structure = "none",
         structure_weight: Annotated[float, Field(gt=0)] = 1.0,
+        slices: Annotated[int, Field(ge=1)] = 1,
     ) -> None:
-        super().__init__(shape, target_channels, loss, structure)
+        super().__init__(shape, target_channels, loss, structure, slices)
         channels, dims = shape[0], len(shape) - 1
         if identity and channels != target_channels:
             raise UserError(

@@ -35,6 +35,8 @@ class Pix2Pix(Translator):
     upsampling: resize, or transposed as published, which makes checkerboards. dropout: of the U-Net's three innermost
     levels. receptive_field: voxels that one patch of D sees; scales: how many resolutions D judges. loss: see
     losses/adversarial.py. structure: see losses/structure.py; of use where the two sides show the same edges.
+    slices: neighbours that lie side by side in the channels of x (training fills it in from data.neighbours); G makes
+    the middle one.
 
     Monitor: mae, the mean absolute error in the nominal [0, 1], inside the foreground where there is one.
     """
@@ -61,8 +63,9 @@ class Pix2Pix(Translator):
         l1: Annotated[float, Field(ge=0)] = 100.0,
         structure: Structure = "none",
         structure_weight: Annotated[float, Field(gt=0)] = 1.0,
+        slices: Annotated[int, Field(ge=1)] = 1,
     ) -> None:
-        super().__init__(shape, target_channels, loss, structure)
+        super().__init__(shape, target_channels, loss, structure, slices)
         if not (adversarial or l1):
             raise UserError("method.l1 and method.adversarial are both 0: nothing says what is to be made; set one")
         self.adversarial, self.l1, self.structure_weight = adversarial, l1, structure_weight

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from medudl.errors import UserError
@@ -59,15 +60,33 @@ class Translator(Adversarial):
 
     may_collapse: ClassVar[bool] = False  # of an image it makes an image; two inputs alike give two outputs alike
 
-    def __init__(self, shape: tuple[int, ...], target_channels: int, loss: Loss, structure: Structure) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], target_channels: int, loss: Loss, structure: Structure, slices: int
+    ) -> None:
         super().__init__(shape, loss)
+        if shape[0] % slices:
+            raise UserError(f"method.slices: {slices} slices do not share {shape[0]} channels; leave it out")
         self.target_shape = (target_channels, *shape[1:])
         self.structure: Structure = structure
+        self.slices = slices
         self.looked = False  # whether a batch was found to be no label map
 
     def structure_lost(self, image: Tensor, made: Tensor) -> Tensor:
-        """Mean of the structure loss between what went in and what came out, both in [-1, 1]: a scalar."""
-        return STRUCTURE[self.structure](image, made, None).mean()
+        """Mean of the structure loss between what went in and what came out, both in [-1, 1]: a scalar.
+
+        Slice by slice: what was made of neighbours that lie `slices` side by side in the channels of `image` is
+        compared with its own slice. Their mean would reward what is blurred along the slices.
+        """
+        return STRUCTURE[self.structure](*self._same_slices(image, made), None).mean()
+
+    def _same_slices(self, image: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """Both (N, C or C', *S) of the same slices; from pairs the middle one alone is made."""
+        if self.slices == 1:
+            return image, made
+        parts = torch.unflatten(image, 1, (self.slices, -1))
+        if self.paired:
+            return parts[:, self.slices // 2], made
+        return parts.flatten(0, 1), torch.unflatten(made, 1, (self.slices, -1)).flatten(0, 1)
 
     def look(self, *images: Tensor) -> None:
         """UserError: label maps. Only the first batch is looked at."""

@@ -17,9 +17,9 @@ from medudl.methods.method import Method
 from medudl.run import Run
 from medudl.training.scans import Plan, choose_scans
 
-# Data settings of which a config without them says nothing about the images, so that they do not come with `init`.
 # Options that `complete` fills in where a config leaves them out.
-FILLED = ("body", "classes", "conditions", "counts", "healthy", "target_channels")
+FILLED = ("body", "classes", "conditions", "counts", "healthy", "slices", "target_channels")
+# Data settings of which a config without them says nothing about the images, so that they do not come with `init`.
 _OWN = {"cache", "cache_workers", "condition", "lesion_free_slices", "lesion_margin"}
 
 
@@ -117,7 +117,10 @@ def _with_classes(config: Config, plan: Plan) -> Config:
 
 
 def _with_target(config: Config) -> Config:
-    """The number of target channels filled in. Raises UserError: a target without a use for it, or none."""
+    """The number of target channels, and of slices side by side in channels, filled in.
+
+    Raises UserError: a target without a use for it, none where it is needed, or numbers that are not the data's.
+    """
     name, data = config.method["name"], config.data
     paired = method_class(name).paired
     if paired is None:
@@ -133,7 +136,10 @@ def _with_target(config: Config) -> Config:
     given = config.method.get("target_channels", count)
     if given != count:
         raise UserError(f"method.target_channels is {given}, data.target gives {count}; leave it out")
-    return config.model_copy(update={"method": {**config.method, "target_channels": count}})
+    slices = 2 * data.neighbours + 1 if data.view == "slices_25d" else 1
+    if config.method.get("slices", slices) != slices:
+        raise UserError(f"method.slices is {config.method['slices']}, data gives {slices}; leave it out")
+    return config.model_copy(update={"method": {**config.method, "target_channels": count, "slices": slices}})
 
 
 def _check_conditions(config: Config) -> None:

@@ -86,6 +86,25 @@ def test_structure_joins_the_loss(name: str, structure: str) -> None:
     torch.testing.assert_close(found.loss, plain.loss + 0.5 * extra)
 
 
+@pytest.mark.parametrize(("name", "made_slices"), [("pix2pix", 1), ("cyclegan", 3)])
+@pytest.mark.parametrize("structure", ["gradient", "mind", "mutual_information"])
+def test_structure_is_compared_slice_by_slice(name: str, made_slices: int, structure: str) -> None:
+    """Three slices of two contrasts go in; a copy of the slices must cost less than their mean."""
+    random = torch.Generator().manual_seed(0)
+    slices = torch.rand(2, 3, 1, SIDE, SIDE, generator=random) * 2 - 1  # nothing in common
+    image = slices.expand(-1, -1, 2, -1, -1).flatten(1, 2)  # (B, 6, H, W), slice by slice
+    method = made(name, channels=6, structure=structure, slices=3, target_channels=made_slices)
+    own = slices[:, 1] if made_slices == 1 else slices.flatten(1, 2)
+    blurred = slices.mean(1).expand(-1, made_slices, -1, -1)
+    lost = [float(method.structure_lost(image, one)) for one in (own, blurred)]
+    assert lost[0] < lost[1] - 0.1 * abs(lost[0])
+
+
+def test_slices_that_do_not_share_the_channels_are_told() -> None:
+    with pytest.raises(UserError, match="3 slices do not share 4 channels"):
+        made("pix2pix", channels=4, slices=3)
+
+
 def test_without_a_discriminator_it_is_l1_alone() -> None:
     method = made("pix2pix", adversarial=0, l1=1.0)
     assert list(method.players()) == ["generator"]
