@@ -9,6 +9,8 @@ import numpy as np
 
 from medudl.data.cache import Cache
 from medudl.data.cases import Case
+from medudl.data.geometry import along_patient
+from medudl.data.geometry import spacing as voxel_size
 from medudl.data.pipeline import Prepared
 from medudl.data.sides import Side, side_name
 from medudl.run import Run
@@ -21,7 +23,7 @@ def describe_sides(run: Run, parts: Sequence[tuple[Side | None, Sequence[Case], 
 
     name; channels: [{name, unit, low, high}], what the nominal 0 and 1 stand for in the scan's own unit, mean over the
     training scans (HU by a window: the window); modality;
-    spacing, extent: [[least, most] of D, H, W in mm] of the scans as they were read, in their own order of axes;
+    spacing, extent: [[least, most] in mm, left-right, front-back, up-down] of the scans as they were read;
     quantiles: [[[least, most] of 5, 25, 50, 75, 95 %] a channel] of the foreground in nominal intensities.
     """
     data = run.config.data
@@ -41,8 +43,11 @@ def _described(scans: Sequence[tuple[Prepared, Case]], first: int, last: int | N
     quantiles = [[_quantiles(scan, first + i) for scan, _ in scans] for i in range(len(names))]
     modality = next((case.channels[first] for _, case in scans if case.channels[first] is not None), None)
     affines = [np.asarray(scan.geometry["source_affine"]) for scan, _ in scans]
-    spacing = [np.linalg.norm(affine[:3, :3], axis=0) for affine in affines]
-    extent = [mm * np.asarray(scan.geometry["source_shape"]) for mm, (scan, _) in zip(spacing, scans, strict=True)]
+    voxels = [
+        along_patient(affine, scan.geometry["source_shape"]) for affine, (scan, _) in zip(affines, scans, strict=True)
+    ]
+    spacing = [along_patient(affine, voxel_size(affine)) for affine in affines]
+    extent = [mm * count for mm, count in zip(spacing, voxels, strict=True)]
     return {
         "channels": channels,
         "modality": "" if modality is None else modality.modality,
