@@ -8,10 +8,12 @@ ties at 5 (-.001), where a probe has ten films to go by and thousands lie unused
                          mass); logistic regression on all of train with the spread labels, each film weighed by how
                          sure they are; the mean of its probability and that of the probe on the labels alone
     graph, three stages  the same on the code and the last stage together
+    label_spreading      the method that came of it, with its defaults: three stages; a film with a label keeps it
 Data, draws, ridge, measure and goal: those of `few_labels`, chest alone. Both were chosen on the held-out quarter of
 train's patients (there .899 / .918 / .936 and .897 / .914 / .931, the probe alone .880 / .911 / .937; self-training on
-its own sure answers, .755 / .837 / .939, was left out). Val had been looked at by `few_labels`, not by these.
-CPU size: a minute beside the features of `few_labels`, which are taken from its folder where they are.
+its own sure answers, .755 / .837 / .939, was left out). Val had been looked at by
+`few_labels`, not by these two; by them when label_spreading, whose defaults are theirs, was added.
+CPU size: two minutes beside the features of `few_labels`, which are taken from its folder where they are.
 
     make study NAME=few_labels_after
 """
@@ -28,6 +30,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import kneighbors_graph
 
+from medudl.methods import build
 from studies import queue, scores
 from studies.few_label_runs import RIDGE, Array, Numbers, Probe, drawn
 from studies.few_labels import (
@@ -36,6 +39,7 @@ from studies.few_labels import (
     SEEDS,
     SHIFTED,
     SIZES,
+    Answers,
     cells_of,
     estimate,
     gap,
@@ -49,11 +53,12 @@ from studies.translation_heads import size_name
 DATA = "chest"
 WAYS: Mapping[str, tuple[int, ...]] = {"graph": (4, 5), "graph, three stages": (4, 5, 6)}  # stages
 NEIGHBOURS, ALPHA, ROUNDS = 10, 0.9, 60
+METHOD = "label_spreading"
 
 
 def jobs(size: str) -> list[dict[str, Any]]:
     """What it is against, then a job a way."""
-    return [{"size": size, "data": DATA, "part": part} for part in (LITE0, *WAYS)]
+    return [{"size": size, "data": DATA, "part": part} for part in (LITE0, *WAYS, METHOD)]
 
 
 def work(job: queue.Job, folder: Path) -> dict[str, Any]:
@@ -64,11 +69,14 @@ def work(job: queue.Job, folder: Path) -> dict[str, Any]:
     fitted = scores.features(asked.train, asked.looked, "none", cache / "train")
     looked = {s: scores.features(asked.val, asked.looked, s, cache / "val") for s in ("none", *SHIFTED)}
     train, val = _chosen(part, fitted), {shift: _chosen(part, stages) for shift, stages in looked.items()}
-    graph = None if part == LITE0 else nearest(train)
+    graph = None if part in (LITE0, METHOD) else nearest(train)
     arms: dict[str, list[Any]] = {str(count): [] for count in LABELS}
     for count in LABELS:
         for seed in SEEDS:
             rows = drawn(label, count, seed)
+            if part == METHOD:
+                arms[str(count)].append(told(asked, _method(train, val, rows, label)))
+                continue
             probe = Probe.fit(train, rows, label[rows])
             learnt = None if graph is None else spread_probe(probe, graph, train, rows, label[rows])
             found = {shift: _answers(probe, learnt, features) for shift, features in val.items()}
@@ -77,7 +85,15 @@ def work(job: queue.Job, folder: Path) -> dict[str, Any]:
 
 
 def _chosen(part: str, stages: Sequence[Array]) -> Array:
-    return last_stage(stages) if part == LITE0 else joined(stages, WAYS[part])
+    return last_stage(stages) if part == LITE0 else joined(stages, WAYS.get(part, (4, 5, 6)))
+
+
+def _method(train: Array, val: Mapping[str, Array], rows: Numbers, label: Numbers) -> Answers:
+    """What the method answers: its own fit, on features that were looked up once for all draws."""
+    method: Any = build("label_spreading", (1, 160, 160), {"classes": ["healthy", "sick"]}).eval()
+    given = torch.full((len(train),), -1).index_copy(0, torch.from_numpy(rows), torch.from_numpy(label[rows]))
+    method.fit([(torch.from_numpy(train).float(), given)])
+    return lambda shift: method.answer(torch.from_numpy(val[shift]).float()).argmax(1).numpy()
 
 
 def nearest(features: Array) -> Any:

@@ -1,14 +1,14 @@
-"""Labels spread over a graph of images: who is whose neighbour, and how far a label reaches."""
+"""Labels spread over a graph of images: who is whose neighbour, how far a label reaches, and a layer fitted on it."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["neighbour_graph", "spread_labels", "sureness"]
+__all__ = ["neighbour_graph", "put_in", "reach", "spread_labels", "sureness"]
 
 _AT_ONCE = 1024  # rows compared with all others at a time
 _LEFT = 1e-6  # share of a label that is still on its way when spreading ends
@@ -55,3 +55,31 @@ def sureness(spread: Tensor) -> Tensor:
     first, second = spread.topk(2, dim=1).values.unbind(1)
     total = spread.sum(1)
     return torch.where(total > 0, (first - second) / total.clamp(min=torch.finfo(total.dtype).tiny), 0)
+
+
+def reach(h: Tensor, label: Tensor, share: Tensor, neighbours: int, alpha: float) -> tuple[Tensor, Tensor]:
+    """Class and weight of every image: its own label and 1; without one argmax_k F_k and how sure that is.
+
+    h: (N, Z). label: (N,), -1 for none. Returns (N,) int64 in 0..K-1 and (N,) float64 in [0, 1].
+    """
+    spread = spread_labels(neighbour_graph(h, neighbours), label, share, alpha)
+    told = label >= 0
+    return torch.where(told, label, spread.argmax(1)), sureness(spread).masked_fill(told, 1)
+
+
+@torch.no_grad()
+def put_in(layer: nn.Linear, h: Tensor, label: Tensor, weight: Tensor, ridge: float) -> None:
+    """Ridge logistic regression into a layer: the minimum of sum_i weight_i CE_i + ridge Z / 2 |W|^2, the bias free.
+
+    h: (N, Z). label: (N,), each of the K classes at least once. With K = 2, W is the difference of the layer's rows.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    kept = weight > 0
+    values, truth, share = (one[kept].double().cpu().numpy() for one in (h, label, weight))
+    model = LogisticRegression(C=1 / (ridge * layer.in_features), max_iter=2000).fit(values, truth, sample_weight=share)
+    slope, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
+    if layer.out_features == 2:  # one row: that of the second class beside the first
+        slope, bias = torch.cat([-slope, slope]) / 2, torch.cat([-bias, bias]) / 2
+    layer.weight.copy_(slope)
+    layer.bias.copy_(bias)

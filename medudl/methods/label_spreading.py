@@ -17,7 +17,7 @@ from medudl.methods.class_weights import class_weights, labels_of
 from medudl.methods.feature_models import Standardise
 from medudl.methods.feature_statistics import Moments, Reservoir, pooled
 from medudl.methods.frozen_features import Features, feature_network, fingerprint_of, look_through
-from medudl.methods.label_graph import neighbour_graph, spread_labels, sureness
+from medudl.methods.label_graph import put_in, reach
 from medudl.methods.method import Method, Objective
 
 Unlabelled = Literal["graph", "none"]
@@ -110,7 +110,7 @@ class LabelSpreading(Method):
         label = labels_of(batch)
         p = self._pooled(batch["image"])
         losses, known = self._losses(p, label)
-        right = (self._chance(p).argmax(1) == label) & known
+        right = (self.answer(p).argmax(1) == label) & known
         return {
             "loss": losses,
             "accuracy": right.float(),
@@ -119,14 +119,18 @@ class LabelSpreading(Method):
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Batch]) -> None:
+        """`fit` on the training images. Raises UserError: a class without any label."""
+        self.fit((self._pooled(batch["image"]), labels_of(batch)) for batch in batches)
+
+    @torch.no_grad()
+    def fit(self, parts: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Measure the features exactly, spread the labels, and put both linear layers in.
 
-        Raises UserError: a class without any label.
+        parts: p (n, Z) and label (n,), -1 for none, of all training images between them. UserError: as `settle`.
         """
         moments, others = Moments(self.taught.in_features), Reservoir(self.bank)
         taught, labels = [], []
-        for batch in batches:
-            p, label = self._pooled(batch["image"]), labels_of(batch)
+        for p, label in parts:
             moments.add(p)
             others.add(p[label < 0])
             taught.append(p[label >= 0])
@@ -135,10 +139,13 @@ class LabelSpreading(Method):
         h, label = self.standardise(torch.cat(taught)), torch.cat(labels)
         if lacking := [name for k, name in enumerate(self.classes) if not (label == k).any()]:
             raise UserError(f"method.classes: no training image has the label {', '.join(lacking)}")
-        _put(self.taught, h, label, self.weight[label], self.ridge)
+        put_in(self.taught, h, label, self.weight[label], self.ridge)
         self._words = [f"learnt from {len(label)} images with a label"]
         if self.spread is not None and others.kept is not None:
-            _put(self.spread, *self._reached(h, label, self.standardise(others.kept.to(h.device))), self.ridge)
+            every = torch.cat([h, self.standardise(others.kept.to(h.device))])
+            given = torch.cat([label, label.new_full((len(others.kept),), -1)])
+            reached, sure = reach(every, given, self.mass, self.neighbours, self.alpha)
+            put_in(self.spread, every, reached, sure, self.ridge)
             self._words = [f"labels of {len(label)} images spread over {len(others.kept)} without one"]
 
     def notes(self) -> list[str]:
@@ -153,24 +160,17 @@ class LabelSpreading(Method):
 
     def classify(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, K), logarithms of probabilities in the order of `classes`."""
-        return self._chance(self._pooled(image))
+        return self.answer(self._pooled(image))
 
     def scores(self, image: Tensor) -> dict[str, Tensor]:
         """{sick_probability: (B,)}, of all classes that are not healthy, before calibration."""
         return {"sick_probability": self.classify(image).softmax(1)[:, self.sick].sum(1)}
 
-    def _reached(self, known: Tensor, label: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What B is fitted on: h (N, Z), class and weight (N,). known, others: h of images with and without label."""
-        h = torch.cat([known, others])
-        given = torch.cat([label, label.new_full((len(others),), -1)])
-        found = spread_labels(neighbour_graph(h, self.neighbours), given, self.mass, self.alpha)
-        told = given >= 0
-        return h, torch.where(told, given, found.argmax(1)), sureness(found).masked_fill(told, 1)
-
     def _pooled(self, image: Tensor) -> Tensor:
         return pooled(self.network(image))
 
-    def _chance(self, p: Tensor) -> Tensor:
+    def answer(self, p: Tensor) -> Tensor:
+        """`classify` of features p: (B, Z) -> (B, K)."""
         with torch.autocast(p.device.type, enabled=False):  # fitted in double precision, and cheap
             h = self.standardise(p)
             first = F.log_softmax(self.taught(h), dim=1)
@@ -181,18 +181,4 @@ class LabelSpreading(Method):
     def _losses(self, p: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each image, weighed by its class, 0 where it has no label; and which have one: (B,) each."""
         known, at = label >= 0, label.clamp(min=0)
-        return F.nll_loss(self._chance(p), at, reduction="none") * self.weight[at] * known, known
-
-
-def _put(layer: nn.Linear, code: Tensor, label: Tensor, weight: Tensor, ridge: float) -> None:
-    """The minimum of sum_i weight_i CE_i + ridge Z / 2 |W|^2 into the layer, the bias free."""
-    from sklearn.linear_model import LogisticRegression
-
-    kept = weight > 0
-    values, truth, share = (one[kept].double().cpu().numpy() for one in (code, label, weight))
-    model = LogisticRegression(C=1 / (ridge * layer.in_features), max_iter=2000).fit(values, truth, sample_weight=share)
-    slope, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
-    if layer.out_features == 2:  # one row: that of the second class beside the first
-        slope, bias = torch.cat([-slope, slope]) / 2, torch.cat([-bias, bias]) / 2
-    layer.weight.copy_(slope)
-    layer.bias.copy_(bias)
+        return F.nll_loss(self.answer(p), at, reduction="none") * self.weight[at] * known, known
