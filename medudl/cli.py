@@ -206,7 +206,9 @@ def classify(
     from medudl import api
 
     table = api.classify(run, input, out, split=split, device=device)
-    typer.echo(f"{out / 'predictions.csv'}: {len(table)} scans")
+    failed = int((table["problem"] != "").sum())
+    told = f"; {failed} failed, see the column problem" if failed else ""
+    typer.echo(f"{out / 'predictions.csv'}: {len(table) - failed} of {len(table)} scans classified{told}")
 
 
 @app.command()

@@ -15,6 +15,7 @@ from apps.viewer.source import Source, identify
 from apps.viewer.translations_find import TranslationFolder
 from apps.viewer.verdicts import number
 from medudl.data.cohort import Series
+from medudl.data.identity import safe_name
 from medudl.errors import UserError
 
 _SYNTHETIC = re.compile(r"(?P<stem>[^/\\]+)_synthetic-(?P<name>[^/\\]+)\.nii\.gz")
@@ -194,7 +195,9 @@ def _real(
         return None, ""
     file, row = found
     same = [one for one in file.rows if (one.subject, one.study) == (row.subject, row.study) and one != row]
-    fitting = [one for one in same if one.contrast == made.name] or [one for one in same if one.modality == made.name]
+    # made.name was read from a file's name, where not every contrast can stand as it is.
+    fitting = [one for one in same if safe_name(one.contrast) == made.name]
+    fitting = fitting or [one for one in same if one.modality == made.name]
     fitting = [one for one in fitting if one.usable]
     if len(fitting) > 1:
         return None, f"This study holds {len(fitting)} series that may be the real {made.name}: none is compared with."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medudl.data.cases import Case, cases_of
-from medudl.data.sides import paired_data, side_cases
+from medudl.data.cases import Case
+from medudl.data.identity import safe_name
+from medudl.data.sides import pair_cases, side_cases
 
 if TYPE_CHECKING:
     from medudl.bundle.facts import Facts
@@ -35,7 +36,7 @@ def cases_of_both(facts: Facts) -> list[Case]:
     """The pairs of a paired translation; else the scans of the source, then those of the target."""
     data, rows = facts.config.data, facts.run.cohort().select(facts.config.data.where)
     if facts.paired:
-        return cases_of(rows, paired_data(data))[0]
+        return pair_cases(rows, data)[0]
     return [*side_cases(rows, data, "source")[0], *side_cases(rows, data, "target")[0]]
 
 
@@ -121,7 +122,8 @@ def section(facts: Facts) -> list[str]:
 
 def writes(facts: Facts) -> str:
     """The files of one scan."""
-    made = " and ".join(f"`<scan>_synthetic-{one['name']}.nii.gz`" for one in _side(facts, "target")["channels"])
+    names = [safe_name(channel["name"]) for channel in _side(facts, "target")["channels"]]
+    made = " and ".join(f"`<scan>_synthetic-{name}.nii.gz`" for name in names)
     back = ", the scan there and back (`_cycle-back`), and how far that is from it (`_cycle-error`)"
     return (
         f"{made} on the scan's own grid, its uncertainty (`_uncertainty-...`)"

@@ -21,7 +21,7 @@ from medudl.errors import UserError
 if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
 
-CUT_TOLD = 0.05  # a larger share of the foreground lost to crop and pad is told
+CUT_TOLD = 0.05  # a larger share of the foreground lost to crop and pad, or not covered by a pair, is told
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,7 +41,7 @@ class Cache:
         """Prepare what is not there yet, in `data.cache_workers` processes; `progress(done, of)` after each.
 
         Returns the cases that are ready, and sentences that name those that could not be prepared, and why, and those
-        that lost more than 5 % of their foreground to crop and pad.
+        that lost more than 5 % of their foreground to crop and pad, and pairs that cover less than 95 % of it.
         Raises UserError: the disk has no room (said before anything is computed, as far as it can be known), or not
         one case could be prepared.
         """
@@ -111,18 +111,18 @@ class Cache:
         for done, ((case, _), result) in enumerate(jobs, start=1):
             if isinstance(result, UserError):
                 why[case.id] = str(result)
-            elif result > CUT_TOLD:
-                cut.append(f"{case.id}: crop and pad cut off {result:.0%} of its foreground; enlarge data.size")
+            else:
+                cut += _lost(case.id, *result)
             if progress is not None:
                 progress(done, len(missing))
         return why, cut
 
-    def _write(self, job: tuple[Case, Path]) -> float:
-        """Returns the share of the foreground that was cut off."""
+    def _write(self, job: tuple[Case, Path]) -> tuple[float, float]:
+        """Returns the share of the foreground that was cut off, and that which all channels of a pair cover."""
         case, folder = job
         prepared = self.pipeline.prepare(self.cohort, case)
         write_entry(prepared, folder)
-        return float(prepared.geometry["foreground_cut"])
+        return float(prepared.geometry["foreground_cut"]), float(prepared.geometry["covered"])
 
     def _check_room(self, cases: Sequence[Case]) -> None:
         needed, free = sum(map(self.pipeline.estimate, cases)), shutil.disk_usage(self.root).free
@@ -136,3 +136,13 @@ class Cache:
         if error.errno in _FULL:
             return UserError(f"{self.root}: the disk is full; make room, or set data.cache to a folder on another disk")
         return UserError(f"{self.root}: cannot be written ({error.strerror}); set data.cache to a folder that can")
+
+
+def _lost(name: str, cut: float, covered: float) -> list[str]:
+    """Sentences on what a case has lost of its foreground."""
+    notes = [f"{name}: crop and pad cut off {cut:.0%} of its foreground; enlarge data.size"] if cut > CUT_TOLD else []
+    if covered < 1 - CUT_TOLD:
+        notes.append(
+            f"{name}: its two sides cover {covered:.0%} of its foreground in common; the rest is not learnt from"
+        )
+    return notes

@@ -25,17 +25,20 @@ class Item:
     index: int
 
 
-def items_of(case: int, prepared: Prepared, data: Data, lesion_free: bool) -> list[Item]:
+def items_of(case: int, prepared: Prepared, data: Data, lesion_free: bool, paired: bool = False) -> list[Item]:
     """The training items of one case: those with at least `min_foreground`, and off the lesion mask if so wanted.
 
     slices: a slice each. patches: as many as would cover the volume; where they lie is drawn anew each epoch.
     lesion_free: slices at most `lesion_margin` slices from a mask voxel are left out; a patch or volume has no such
     place of its own, so a case with a lesion has none then.
+    paired: of a registered pair; slices without any foreground, which one side may lack, are left out whatever
+    `min_foreground` says.
     """
     share = prepared.foreground[0].mean(axis=(1, 2))
     kept = np.flatnonzero(slices_off_lesion(prepared.mask, data.lesion_margin)) if lesion_free else range(len(share))
     if data.dims == 2:
-        return [Item(case, int(index)) for index in kept if share[index] >= data.min_foreground]
+        wanted = (share >= data.min_foreground) & ((share > 0) | (not paired))
+        return [Item(case, int(index)) for index in kept if wanted[index]]
     if len(kept) < len(share):
         return []
     if data.view == "volume":

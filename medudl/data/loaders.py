@@ -60,7 +60,8 @@ class Loader:
         if lesion_free:
             self.left_out = [f"{p.case_id} has no lesion mask: left out" for p in prepared if p.mask is None]
             prepared = [p for p in prepared if p.mask is not None]
-        self.items = [item for n, p in enumerate(prepared) for item in items_of(n, p, data, lesion_free)]
+        paired = sources is not None
+        self.items = [item for n, p in enumerate(prepared) for item in items_of(n, p, data, lesion_free, paired)]
         if not self.items:
             raise UserError(
                 "there is no training item: no slice holds data.min_foreground of foreground"

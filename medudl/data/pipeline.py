@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from medudl.data.cohort import Cohort
     from medudl.data.volume import Volume
 
-VERSION = 3  # of what `prepare` computes; raised whenever its result changes, so that no old cache entry is served
+VERSION = 4  # of what `prepare` computes; raised whenever its result changes, so that no old cache entry is served
 # The settings that `prepare` depends on. `view` and `size` decide the crop; the others are the loader's business.
 _PREPARED_BY = ("channels", "grid", "missing", "register_to_grid", "repair", "plane", "view", "spacing", "size",
                 "crop_foreground", "foreground", "foreground_file", "outside", "n4", "intensity")  # fmt: skip
@@ -38,8 +38,9 @@ class Prepared:
     image: (C, D, H, W) float32, nominally in [0, 1]. foreground: (1, D, H, W) bool. mask: (1, D, H, W) bool, True in
     lesions; all False where the label says healthy; None where nobody knows.
     geometry: JSON values: shape, affine (of the prepared grid, RAS), source_shape, source_affine, channels,
-    intensity (a map a channel, None for a channel that is absent or an indicator), units, registered, and
-    foreground_cut, the share of the foreground that crop/pad cut off.
+    intensity (a map a channel, None for a channel that is absent or an indicator), units, registered,
+    foreground_cut, the share of the foreground that crop/pad cut off, and covered, the share of the foreground that
+    both sides of a registered pair show.
     """
 
     case_id: str
@@ -51,6 +52,8 @@ class Prepared:
 
 class Pipeline:
     """`prepare` and its way back. `fitted` is what `fit` learnt, as `state` gave it."""
+
+    sources: int | None = None  # of registered pairs, how many channels are the source's
 
     def __init__(self, data: Data, fitted: dict[str, Any] | None = None) -> None:
         self.data = data
@@ -91,10 +94,10 @@ class Pipeline:
 
     def prepare(self, cohort: Cohort, case: Case) -> Prepared:
         """Read a case and bring it to the network's grid and scale. Raises UserError: unreadable or unfit, in words."""
-        scan = read_scan(cohort, case, self.data)
+        scan = read_scan(cohort, case, self.data, self.sources)
         maps = [
-            None if channel is None else self._map(case, name, channel[scan.foreground])
-            for name, channel in zip(case.names, scan.channels, strict=True)
+            None if channel is None else self._map(case, name, channel[where])
+            for name, channel, where in zip(case.names, scan.channels, scan.measured, strict=True)
         ]
         steps = Spatial(self.data).around(scan.foreground, scan.affine)
         foreground = steps.forward(scan.foreground, scan.affine, "nearest", 0.0)
@@ -105,7 +108,8 @@ class Pipeline:
         image = np.zeros((len(maps), *seen.shape[1:]), dtype=np.float32)
         for out, channel, to_unit in zip(image, scan.channels, maps, strict=True):
             if channel is not None and to_unit is not None:
-                placed = steps.forward(channel, scan.affine, "linear", float(channel.min()))
+                shown = channel if self.sources is None else scan.shown(channel)
+                placed = steps.forward(shown, scan.affine, "linear", float(shown.min()))
                 out[:] = to_unit.forward(placed.numpy()[0])
         if self.data.outside == "zero":
             image *= seen
@@ -174,10 +178,10 @@ class Pipeline:
         return {name for case in cases for name in case.names if self.data.intensity_of(name).kind == "histogram"}
 
     def _landmarks(self, cohort: Cohort, case: Case) -> dict[str, list[float]]:
-        scan = read_scan(cohort, case, self.data)
+        scan = read_scan(cohort, case, self.data, self.sources)
         return {
-            name: landmarks(self.data.intensity_of(name), channel[scan.foreground], f"{case.id}, channel {name}")
-            for name, channel in zip(case.names, scan.channels, strict=True)
+            name: landmarks(self.data.intensity_of(name), channel[where], f"{case.id}, channel {name}")
+            for name, channel, where in zip(case.names, scan.channels, scan.measured, strict=True)
             if channel is not None and name in self._histogram_names([case])
         }
 
@@ -213,6 +217,7 @@ class Pipeline:
             "shape": list(foreground.shape[1:]), "affine": affine.tolist(), "channels": names, "intensity": trees,
             "source_shape": list(scan.foreground.shape), "source_affine": np.asarray(scan.affine).tolist(),
             "units": scan.units, "registered": scan.registered, "foreground_cut": max(0.0, 1 - after / before),
+            "covered": scan.share,
         }  # fmt: skip
 
 

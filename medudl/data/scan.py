@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 _AIR = -200.0  # HU; below it there is air, or lung
+_PADDING = -1100.0  # HU; below it scanners write what lies outside their circle
 LEAST_OVERLAP = 0.5  # share of the grid's foreground that every channel has to cover
 
 
@@ -32,7 +33,10 @@ class Scan:
     """channels: (X, Y, Z) float32 each on the grid of `affine`, None where the study lacks one; units: one a channel.
 
     foreground, mask: (X, Y, Z); mask is None where nobody knows whether there are lesions.
+    covered: (X, Y, Z), where every channel reaches.
     registered: {contrast: rigid motion (4, 4) from the grid to the series, RAS mm}.
+    measured: (X, Y, Z) a channel, where its intensities are measured.
+    share: of the foreground that a registered pair was found to cover, see `_as_pair`.
     """
 
     affine: NDArray[np.float64]
@@ -40,7 +44,14 @@ class Scan:
     units: list[str]
     foreground: Mask
     mask: Mask | None
+    covered: Mask
     registered: dict[str, list[list[float]]] = field(default_factory=dict)
+    measured: list[Mask] = field(default_factory=list)
+    share: float = 1.0
+
+    def shown(self, channel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A channel (X, Y, Z) with its lowest value in `covered` wherever another channel does not reach."""
+        return channel if self.covered.all() else np.where(self.covered, channel, channel[self.covered].min())
 
 
 def read_series(cohort: Cohort, series: Series, repair: bool = False) -> Volume:
@@ -55,15 +66,17 @@ def read_series(cohort: Cohort, series: Series, repair: bool = False) -> Volume:
     return volume
 
 
-def read_scan(cohort: Cohort, case: Case, data: Data) -> Scan:
+def read_scan(cohort: Cohort, case: Case, data: Data, sources: int | None = None) -> Scan:
     """Read a case, correct bias and register where `data` asks for it, put all on the grid series' grid.
 
+    sources: of registered pairs, how many channels are the source's; see `_as_pair`.
     Raises UserError: unreadable, NaN voxels, channels that do not overlap, no foreground.
     """
     grid = read_series(cohort, case.grid, data.repair)
     _check_finite(grid, case, case.grid)
     foreground = None if data.foreground == "brain" else _foreground(cohort, case, grid, data)
-    scan = Scan(grid.affine, [], [], np.ones(grid.voxels.shape, dtype=bool), _mask(cohort, case, grid, data))
+    everywhere = np.ones(grid.voxels.shape, dtype=bool)
+    scan = Scan(grid.affine, [], [], everywhere, _mask(cohort, case, grid, data), everywhere)
     for series, name in zip(case.channels, case.names, strict=True):
         if series is None:
             scan.channels.append(None)
@@ -77,11 +90,14 @@ def read_scan(cohort: Cohort, case: Case, data: Data) -> Scan:
             volume = _on_grid(grid, volume, f"{case.id}, channel {name}", scan, name, data, foreground)
         scan.channels.append(volume.voxels)
         scan.units.append(volume.unit)
-    scan.foreground = _brain(case, scan) if foreground is None else foreground
+    scan.foreground = _brain(case, scan, sources) if foreground is None else foreground
     if not scan.foreground.any():
         raise UserError(
             f"{case.id}: no foreground was found; set data.foreground: none, or leave it out with data.where"
         )
+    scan.measured = [scan.foreground] * len(scan.channels)
+    if sources is not None:
+        _as_pair(case, scan, sources)
     return scan
 
 
@@ -134,6 +150,7 @@ def _on_grid(
         scan.registered[name] = rigid.tolist()
     to_voxels = np.asarray(np.linalg.solve(volume.affine, rigid @ grid.affine), dtype=np.float64)
     seen = overlap(to_voxels, grid.voxels.shape, volume.voxels.shape)
+    scan.covered = scan.covered & seen
     share = float(seen.mean() if foreground is None else seen[foreground].mean())
     if share < LEAST_OVERLAP:
         raise UserError(
@@ -152,9 +169,34 @@ def _foreground(cohort: Cohort, case: Case, grid: Volume, data: Data) -> Mask:
     return np.ones(grid.voxels.shape, dtype=bool)
 
 
-def _brain(case: Case, scan: Scan) -> Mask:
-    """By deepbet: on T1, which it was made for, else on FLAIR, which looks alike to it, else on the grid series."""
-    found = {name: voxels for name, voxels in zip(case.names, scan.channels, strict=True) if voxels is not None}
+def _as_pair(case: Case, scan: Scan, sources: int) -> None:
+    """Cut foreground and lesions of a registered pair to the voxels that every channel covers.
+
+    Else what fills up the shorter side would be learnt, and judged by, as truth. The padding around the circle of a
+    scanner does not count as covered by a target in HU. A source's intensities are measured as without a target, in all
+    of the foreground.
+    """
+    pairs = zip(scan.channels[sources:], scan.units[sources:], strict=True)
+    for padded in (voxels for voxels, unit in pairs if voxels is not None and unit == "HU"):
+        scan.covered = scan.covered & (padded >= _PADDING)
+    inside = scan.foreground & scan.covered
+    if not inside.any():
+        raise UserError(
+            f"{case.id}: its two sides show no part of its foreground in common; set data.register_to_grid: true, or"
+            " leave the study out with data.where"
+        )
+    scan.share = float(inside.sum() / scan.foreground.sum())
+    scan.measured[sources:] = [inside] * (len(scan.channels) - sources)
+    scan.foreground = inside
+    scan.mask = None if scan.mask is None else scan.mask & scan.covered
+
+
+def _brain(case: Case, scan: Scan, sources: int | None) -> Mask:
+    """By deepbet: on T1, which it was made for, else on FLAIR, which looks alike to it, else on the grid series.
+
+    Of a registered pair, on the source's alone: the target is what is to be made, and not there when it is.
+    """
+    found = {name: v for name, v in zip(case.names[:sources], scan.channels[:sources], strict=True) if v is not None}
     grid = case.names[case.channels.index(case.grid)]
     voxels = next(found[name] for name in ("T1", "FLAIR", grid) if name in found)
     try:

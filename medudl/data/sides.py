@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from medudl.config import Data
 from medudl.data.cases import Case, cases_of
-
-if TYPE_CHECKING:
-    from medudl.data.cohort import Cohort
+from medudl.data.cohort import Cohort
 
 Side = Literal["source", "target"]
 
@@ -24,6 +22,33 @@ def side_data(data: Data, side: Side) -> Data:
 def paired_data(data: Data) -> Data:
     """The settings of registered pairs: the channels of both sides on the grid of the source, the source's first."""
     return data.model_copy(update={"channels": [*data.channels, *data.target], "target": []})
+
+
+def pair_cases(cohort: Cohort, data: Data) -> tuple[list[Case], list[str]]:
+    """The studies that hold both sides, as `paired_data` stacks them, and sentences on who was left out.
+
+    A name that no series has as its contrast is a modality ("MR"): any series of it whose contrast is not named; of
+    several in a study, the one with most voxels.
+    """
+    rows = cohort.select(data.where)
+    named = _with_names(rows, data)
+    own = dict(zip(named.series(), rows.series(), strict=True))
+    cases, notes = cases_of(named, paired_data(data).model_copy(update={"where": {}}))
+    for place, case in enumerate(cases):
+        channels = tuple(None if series is None else own[series] for series in case.channels)
+        cases[place] = replace(case, channels=channels, grid=own[case.grid])
+    return cases, notes
+
+
+def _with_names(cohort: Cohort, data: Data) -> Cohort:
+    """The cohort with the series that a side names by their modality called by that name."""
+    table: Any = cohort.table.copy()
+    names = [*data.channels, *data.target]
+    contrast = table["contrast"].copy()
+    for name in names:
+        if not (contrast == name).any():
+            table.loc[(table["modality"] == name) & ~contrast.isin(names), "contrast"] = name
+    return Cohort(cohort.root, table, cohort.meta)
 
 
 def side_cases(cohort: Cohort, data: Data, side: Side) -> tuple[list[Case], list[str]]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medudl.config import Data
-from medudl.data.cases import Case, cases_of
+from medudl.data.cases import Case
 from medudl.data.cohort import Cohort
 from medudl.data.pipeline import Prepared
-from medudl.data.sides import Side, paired_data, side_cases
+from medudl.data.sides import Side, pair_cases, side_cases
 from medudl.errors import UserError
 from medudl.tasks.detector import Restored
 from medudl.tasks.outputs import without_paths
@@ -56,14 +54,14 @@ class Scans:
 
     def __init__(self, translator: TranslationRun, cohort: Cohort, side: Side | None, notes: list[str]) -> None:
         self.translator, self.side, self.notes = translator, side, notes
-        self.cohort = with_names(cohort, translator.data) if side is None else cohort
+        self.cohort = cohort
         self.restored = _As(translator, side)
 
     def cases(self, split: str) -> list[Case]:
         """The cases of a split; who was left out goes into `notes`."""
         data = self.translator.data
         rows = self.cohort.select(data.where, split)
-        found, told = cases_of(rows, paired_data(data)) if self.side is None else side_cases(rows, data, self.side)
+        found, told = pair_cases(rows, data) if self.side is None else side_cases(rows, data, self.side)
         self.notes += told
         return found
 
@@ -101,15 +99,6 @@ class _As(Restored):
         self.run, self.data, self.method = translator.run, translator.data, translator.method
         self.pipeline = translator.run.pipeline(side)
         self._cache = None
-
-
-def with_names(cohort: Cohort, data: Data) -> Cohort:
-    """The cohort with series that a side names by modality ("CT", "MR") called by that name, to find pairs by."""
-    table: Any = cohort.table.copy()
-    for name in (*data.channels, *data.target):
-        if not (table["contrast"] == name).any():
-            table.loc[table["modality"] == name, "contrast"] = name
-    return Cohort(cohort.root, table, cohort.meta)
 
 
 def evenly(cases: Sequence[Case], most: int = MOST) -> list[Case]:

@@ -15,7 +15,7 @@ from medudl.data.cohort import Cohort
 from medudl.errors import UserError
 from medudl.metrics.classification import fit_temperature, scan_log_probability
 from medudl.run import Run
-from medudl.tasks.detect import cases_in
+from medudl.tasks.detect import cases_in, left_out
 from medudl.tasks.detector import Restored, shown
 from medudl.tasks.folds import one_run
 from medudl.tasks.outputs import Folder, without_paths
@@ -58,8 +58,8 @@ def classify(
     """Write OUT/predictions.csv: class and probabilities of every scan of INPUT, one row a scan; returns it.
 
     The probability of a scan is the mean over its slices, after temperature scaling on the run's held-out scans. A scan
-    that cannot be read keeps its row with the reason under `problem`; where that is so for every scan, the first reason
-    is raised. split: only this split of a cohort.csv.
+    that cannot be read, or that is left out (see `detect.left_out`), keeps its row with the reason under `problem`;
+    where that is so for every scan, the first reason is raised. split: only this split of a cohort.csv.
 
     Raises UserError: no run, one that does not classify, no readable input, OUT not writable.
     """
@@ -79,7 +79,9 @@ def classify(
             first = first or error
             rows.append(_row(case, model.classes, None, without_paths(str(error), cohort, case.present)))
     if first is not None and all(row["problem"] for row in rows):
+        folder.withdraw()
         raise first
+    rows += [_row(case, model.classes, None, why) for case, why in left_out(cohort, cases, opened.config.data)]
     table = pd.DataFrame(rows)
     folder.text("predictions.csv", table.to_csv(index=False, lineterminator="\n"))
     return table

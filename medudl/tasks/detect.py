@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from medudl.config import Data
 from medudl.data.cases import Case, cases_of
-from medudl.data.cohort import Cohort
+from medudl.data.cohort import NOTE, Cohort
 from medudl.data.identity import KEY_NAME, Key
 from medudl.data.inputs import open_input
-from medudl.data.sides import Side, side_cases
+from medudl.data.sides import Side, side_cases, side_data
 from medudl.errors import UserError
 from medudl.run import Run
 from medudl.tasks.calibrate import FILE, calibrate
@@ -20,7 +23,7 @@ from medudl.tasks.folds import one_run
 from medudl.tasks.outputs import Folder, WriteError, stems, without_paths
 from medudl.tasks.products import Products
 
-__all__ = ["COLUMNS", "calibrate", "detect", "flag", "row_of"]
+__all__ = ["COLUMNS", "calibrate", "cases_in", "detect", "flag", "left_out", "row_of"]
 
 COLUMNS = (
     "subject", "study", "series", "contrast", "score", "threshold", "flagged", "expected_false_alarms",
@@ -36,9 +39,9 @@ def detect(
 
     <name>_anomaly.nii.gz, <name>_expected.nii.gz and <name>_unusual.nii.gz, each with a JSON sidecar, on the grid of
     the scan (of the grid series where several make channels); dicom: a Parametric Map and a Segmentation beside them.
-    expected_false_alarms: of one healthy scan, with its 95 % interval. A scan that cannot be read or scored keeps its
-    row with the reason under `problem`; where that is so for every scan, the first reason is raised.
-    split: only this split of a cohort.csv.
+    expected_false_alarms: of one healthy scan, with its 95 % interval. A scan that cannot be read or scored, or that is
+    left out (see `left_out`), keeps its row with the reason under `problem`; where that is so for every scan, the first
+    reason is raised. split: only this split of a cohort.csv.
 
     Raises UserError: no run, no readable input, DICOM output asked for other input, OUT not writable.
     """
@@ -61,7 +64,9 @@ def detect(
             first = first or error
             rows.append(row_of(case, problem=without_paths(str(error), cohort, case.present)))
     if first is not None and all(row["problem"] for row in rows):
+        folder.withdraw()
         raise first
+    rows += [row_of(case, problem=why) for case, why in left_out(cohort, cases, opened.config.data)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     folder.text("scores.csv", table.to_csv(index=False, lineterminator="\n"))
     return table
@@ -98,11 +103,60 @@ def cases_in(run: Run, input: str | Path, split: str | None, side: Side | None =
                 f" {run.path / 'cohort.csv'}"
             )
     data = run.config.data
-    cases, notes = cases_of(cohort, data) if side is None else side_cases(cohort.select(data.where), data, side)
+    cases, _ = cases_of(cohort, data) if side is None else side_cases(cohort.select(data.where), data, side)
     if not cases:
-        why = f" ({notes[0]})" if notes else ""
-        raise UserError(f"{input}: holds no scan that this run looks at{why}; compare its data.where and data.channels")
+        raise _nothing(input, left_out(cohort, cases, data, side))
     return cohort, cases
+
+
+def left_out(cohort: Cohort, cases: Sequence[Case], data: Data, side: Side | None = None) -> list[tuple[Case, str]]:
+    """The scans that `data` asks for and that are not among its `cases`, each as a case of its own, and why not.
+
+    Series that the index found wrong. Where several contrasts make a scan, a study that is left out is named once, by
+    one of its series. side: of a translation, whose scans. The reasons hold no path.
+    """
+    if side is not None:
+        data = side_data(data, side)
+        if len(data.channels) == 1:  # a contrast or a modality, whose every series is a case: see `side_cases`
+            cohort, data = cohort.named(data.channels[0]), data.model_copy(update={"channels": []})
+    everything = cases_of(cohort, data.model_copy(update={"channels": [], "grid": None, "repair": True}))[0]
+    if not data.channels:
+        return _wrong(everything, cohort, data)
+    looked_at, found = {(case.subject, case.study) for case in cases}, []
+    studies: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    for case in everything:
+        if case.grid.contrast in data.channels:
+            studies[case.subject, case.study].append(case)
+    for study, members in studies.items():
+        wrong = _wrong(members, cohort, data)
+        if study in looked_at:
+            found += wrong
+            continue
+        reasons = [f"{case.grid.contrast}: {why}" for case, why in wrong]
+        lacking = [name for name in data.channels if name not in {case.grid.contrast for case in members}]
+        reasons += [f"its study lacks {' and '.join(lacking)}"] if lacking and data.missing == "skip" else []
+        found.append((members[0], "; ".join(reasons)))
+    return found
+
+
+def _wrong(cases: Sequence[Case], cohort: Cohort, data: Data) -> list[tuple[Case, str]]:
+    """Those whose series the index found wrong, and what keeps them out: its problems without the notes."""
+    found = []
+    for case in cases:
+        if not (case.grid.usable or data.repair):
+            told = "; ".join(each for each in case.grid.problems.split("; ") if not each.startswith(NOTE))
+            found.append((case, without_paths(told, cohort, case.present)))
+    return found
+
+
+def _nothing(input: str | Path, found: Sequence[tuple[Case, str]]) -> UserError:
+    """One line for an input without a case; found: as of `left_out`."""
+    if not found:
+        return UserError(f"{input}: holds no scan that this run looks at; compare its data.where and data.channels")
+    case, why = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return UserError(f"{input}: holds no scan that this run can use: {case.id}: {why}{more};"
+                     " docs/data.md tells what can be mended")  # fmt: skip
 
 
 def check_dicom(cases: list[Case]) -> None:

@@ -18,7 +18,7 @@ from medudl.data.cases import Case
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
 from medudl.run import Run
-from medudl.tasks.detect import cases_in
+from medudl.tasks.detect import cases_in, left_out
 from medudl.tasks.detector import Restored, shown
 from medudl.tasks.embedding_files import FORMAT, INDEX, Frames, checked, drafted, write_array
 from medudl.tasks.folds import one_run
@@ -42,8 +42,9 @@ def embed(
     """Write the embedding folder OUT (docs/explore.md) of every item of INPUT; returns its table, one row an item.
 
     by: a row a slice, or a row a scan (means over its slices); slices where the run looks at slices, else scans.
-    OUT appears complete, or not at all; an earlier embedding there is replaced. A scan that cannot be read is named in
-    embedding.json and left out; where that is so for every scan, the first reason is raised.
+    OUT appears complete, or not at all; an earlier embedding there is replaced. A scan that cannot be read, or that
+    `detect.left_out` tells of, is named in embedding.json and left out; where that is so for every scan, the first
+    reason is raised.
 
     Raises UserError: no run, no readable input, a method without codes, OUT not writable or something else.
     """
@@ -56,6 +57,7 @@ def embed(
         raise UserError(f"{opened.path}: method {restored.name} has no codes to embed; an autoencoder, for one, has")
     with drafted(out) as folder:
         gathered = _gather(restored, cohort, cases, unit, folder, progress)
+        gathered.skipped += [f"{case.id}: {why}" for case, why in left_out(cohort, cases, opened.config.data)]
         table = _finish(restored, gathered, folder, Path(out), unit, seed, progress)
     return table
 

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,9 +54,13 @@ def stems(cases: Sequence[Case]) -> list[str]:
 
 @dataclass(frozen=True)
 class Folder:
-    """An output folder. Names are safe by the time they come here; nothing is written elsewhere."""
+    """An output folder. Names are safe by the time they come here; nothing is written elsewhere.
+
+    made: what `create` brought into being, the innermost first.
+    """
 
     path: Path
+    made: tuple[Path, ...] = ()
 
     @classmethod
     def create(cls, path: str | Path, name: str = "") -> Folder:
@@ -68,10 +72,18 @@ class Folder:
         if path.suffix.lower() in _OF_FILES and not path.is_dir():
             raise WriteError(f"{path}: a folder is written, not a file; name one without {path.suffix}")
         with told(path):
+            about = [path / "dataset_description.json"] if name else []
+            made = tuple(place for place in (*about, path, *path.parents) if not place.exists())
             path.mkdir(parents=True, exist_ok=True)
-            if name:
-                write_text(path / "dataset_description.json", dataset_description(name))
-        return cls(path)
+            for place in about:
+                write_text(place, dataset_description(name))
+        return cls(path, made)
+
+    def withdraw(self) -> None:
+        """Take away what `create` made, after a call that wrote nothing else; a folder that holds more stays."""
+        with suppress(OSError):
+            for place in self.made:
+                place.rmdir() if place.is_dir() else place.unlink()
 
     def text(self, name: str, text: str) -> None:
         """Write a text file."""

@@ -42,13 +42,16 @@ class Products:
             raise UserError(f"{case.id}: nothing of its foreground is left after erosion; check data.foreground")
         affine = self.detector.pipeline.source_affine(scan.prepared)
         heat = self._on_source(scan, scan.smooth[None])
+        areas, mask = self._unusual(scan)
+        objects = (
+            self._derived(case, number, heat, mask, affine) if self.dicom else []
+        )  # may fail: before the first file
         name = self.folder.volume(stem, "anomaly", heat, affine, self._about(case, "Anomaly map", _MAP_UNITS))
         self._write_expected(scan, stem, affine)
-        areas, mask = self._unusual(scan)
         if mask is not None:
             self.folder.volume(stem, "unusual", mask, affine, self._about(case, "Unusual areas", "1 = unusual"))
-        if self.dicom:
-            self._write_dicom(case, (stem, number), heat, mask, affine)
+        for kind, made in objects:
+            self.folder.dicom(stem, kind, made)
         voxels = None if mask is None else int(mask.sum())
         return {"score": scan.score, "map": name, "unusual_areas": areas, "unusual_voxels": voxels}
 
@@ -76,16 +79,17 @@ class Products:
         words = "The scan as the model expects it, inside the foreground; outside, the scan itself"
         self.folder.volume(stem, "expected", expected, affine, self._about(case, words, unit))
 
-    def _write_dicom(self, case: Case, place: tuple[str, int], heat: Any, mask: Any, affine: Any) -> None:
+    def _derived(self, case: Case, number: int, heat: Any, mask: Any, affine: Any) -> list[tuple[str, Any]]:
+        """Parametric Map and Segmentation of a scan, each with its kind. UserError: the scan did not come as DICOM."""
         from medudl.data.derived_dicom import Product, parametric_map, references, segmentation
 
-        stem, number = place
         sources = references(self.cohort.files_of(case.grid))
         product = Product(self.detector.name, "Anomaly map", "Anomaly score by an unsupervised model", 2 * number + 1)
-        self.folder.dicom(stem, "anomaly", parametric_map(sources, heat, affine, product))
+        made = [("anomaly", parametric_map(sources, heat, affine, product))]
         if mask is not None:
             product = Product(self.detector.name, "Unusual areas", "Areas above the healthy threshold", 2 * number + 2)
-            self.folder.dicom(stem, "unusual", segmentation(sources, mask, affine, product))
+            made.append(("unusual", segmentation(sources, mask, affine, product)))
+        return made
 
     def _about(self, case: Case, description: str, units: str) -> About:
         settings, voxel = self.detector.settings, self.healthy["voxel"] or {}

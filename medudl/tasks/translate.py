@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from medudl.data.cases import Case
 from medudl.data.cohort import Cohort
 from medudl.data.derived import NOTICE
+from medudl.data.identity import safe_name
 from medudl.errors import UserError
-from medudl.tasks.detect import cases_in, check_dicom
+from medudl.tasks.detect import cases_in, check_dicom, left_out
 from medudl.tasks.folds import one_run
 from medudl.tasks.outputs import About, Folder, WriteError, sources_of, stems, without_paths
 from medudl.tasks.translator import Passed, Translated, TranslationRun
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 COLUMNS = (
     "subject", "study", "series", "contrast", "to", "unit", "uncertainty", "cycle_error", "cycle_unit", "warnings",
@@ -42,10 +46,11 @@ def translate(
     way back, <name>_cycle-back.nii.gz, the scan there and back, and <name>_cycle-error.nii.gz, how far that is from the
     scan, both in its own unit; each with a JSON sidecar. to: which side is made; default the run's target. dicom: a
     derived DICOM series beside them; burn_in: with words in its pixels. warnings says where a scan differs from
-    those it was trained on. A scan that cannot be read keeps its row with the reason under `problem`; where that is so
-    for every scan, the first reason is raised.
+    those it was trained on. A scan that cannot be read, or that is left out (see `detect.left_out`), keeps its row with
+    the reason under `problem`; where that is so for every scan, the first reason is raised and no new folder stays.
 
-    UserError: no run, no translation, no readable input, DICOM asked for other input, OUT not writable.
+    UserError: no run, no translation, a member of `ensemble` that differs, no readable input, DICOM asked for other
+    input, OUT not writable.
     """
     if burn_in and not dicom:
         raise UserError("--burn-in writes words into DICOM images; add --dicom")
@@ -70,7 +75,10 @@ def translate(
                 rows.append(row_of(case, problem=without_paths(str(error), cohort, case.present)))
             bar.update(task, completed=number + 1)
     if first is not None and all(row["problem"] for row in rows):
+        folder.withdraw()
         raise first
+    others = left_out(cohort, cases, opened.config.data, translator.source)
+    rows += [row_of(case, problem=why) for case, why in others]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     folder.text("translations.csv", table.to_csv(index=False, lineterminator="\n"))
     return table
@@ -95,7 +103,8 @@ class Volumes:
     def write(self, case: Case, stem: str, number: int, passed: Passed) -> dict[str, Any]:
         """Translate and write one scan, the `number`-th of its output; returns its columns of translations.csv.
 
-        UserError: it cannot be read or does not fit the run. WriteError: the folder cannot take it.
+        UserError: it cannot be read or does not fit the run; nothing of it is written then. WriteError: the folder
+        cannot take it.
         """
         return self.put(self.translator.translated(self.cohort, case, passed), stem, number)
 
@@ -103,19 +112,26 @@ class Volumes:
         """Write a scan that was translated already; otherwise as `write`."""
         affine = self.translator.pipeline.source_affine(done.prepared)
         inside = done.prepared.foreground[0]
+        channels = self.translator.channels
+        volumes = [
+            self._on_source(done, done.made[place : place + 1], one["low"]) for place, one in enumerate(channels)
+        ]
+        # What can fail comes before the first file, and the series, which can still fail while it is written, first.
+        series = [
+            self._series(done, number * len(channels) + place, made, affine) if self.dicom else None
+            for place, made in enumerate(volumes)
+        ]
         names = []
-        for place, channel in enumerate(self.translator.channels):
-            made = self._on_source(done, done.made[place : place + 1], channel["low"])
-            spread = self._on_source(done, done.uncertainty[place : place + 1], 0.0)
+        for place, (channel, made, images) in enumerate(zip(channels, volumes, series, strict=True)):
+            safe = safe_name(channel["name"])  # a contrast may be called T2/FLAIR
+            if images is not None:
+                self.folder.dicom_series(stem, f"synthetic-{safe}", images)
             unit = "HU (synthetic)" if channel["unit"] == "HU" else "arbitrary, mean scale of the training scans"
             what = f"Synthetic {channel['name']}"
-            about = self._about(done, what, unit)
-            kind = f"synthetic-{channel['name']}"
-            names.append(self.folder.volume(stem, kind, made, affine, about))
+            names.append(self.folder.volume(stem, f"synthetic-{safe}", made, affine, self._about(done, what, unit)))
+            spread = self._on_source(done, done.uncertainty[place : place + 1], 0.0)
             about = self._about(done, f"Standard deviation of {what.lower()}", unit)
-            self.folder.volume(stem, f"uncertainty-{channel['name']}", spread, affine, about)
-            if self.dicom:
-                self._write_dicom(done, (stem, kind), number * len(self.translator.channels) + place, made, affine)
+            self.folder.volume(stem, f"uncertainty-{safe}", spread, affine, about)
         columns = {"uncertainty": float(done.uncertainty[:, inside].mean()), "volume": "; ".join(names)}
         if done.back is not None and done.cycle is not None:
             self._write_back(done, done.back, stem, affine)
@@ -145,9 +161,10 @@ class Volumes:
         made = self.translator.pipeline.invert(done.prepared, array, fill=fill)[0]
         return np.asarray(made, np.float32)
 
-    def _write_dicom(
-        self, done: Translated, name: tuple[str, str], number: int, made: NDArray[np.float32], affine: Any
-    ) -> None:
+    def _series(
+        self, done: Translated, number: int, made: NDArray[np.float32], affine: Any
+    ) -> Iterator[tuple[str, Dataset]]:
+        """The images of a derived series, not written yet. UserError: no series can be made of this scan."""
         from medudl.data.synthetic_dicom import Synthetic, synthetic_series
 
         translator = self.translator
@@ -157,8 +174,10 @@ class Volumes:
             channel["name"], "CT" if modality == "CT" or channel["unit"] == "HU" else "MR", channel["unit"],
             translator.name, number + 1, tuple(done.warnings), self.burn_in,
         )  # fmt: skip
-        files = self.cohort.files_of(done.case.grid)
-        self.folder.dicom_series(*name, synthetic_series(files, made, affine, about))
+        try:
+            return synthetic_series(self.cohort.files_of(done.case.grid), made, affine, about)
+        except UserError as error:
+            raise UserError(f"{done.case.id}: {error}") from None
 
     def _about(self, done: Translated, description: str, units: str) -> About:
         members = len(self.translator.methods)

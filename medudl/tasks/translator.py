@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medudl.config import Data
 from medudl.data.cases import Case
 from medudl.data.cohort import Cohort
-from medudl.data.pipeline import Prepared
+from medudl.data.pipeline import Pipeline, Prepared
 from medudl.data.sides import Side, side_data, side_name
 from medudl.errors import UserError
 from medudl.run import Run
@@ -55,12 +56,9 @@ class TranslationRun(Restored):
         self.target: Side = "target" if self.source == "source" else "source"
         self.pipeline = run.pipeline(self.source)
         self.sides: dict[str, Any] = run.read_json("sides.json")
-        self.methods = [self.method]
         for other in members:
-            if (other.config.data.channels, other.config.data.target) != (self.data.channels, self.data.target):
-                raise UserError(f"{other.path}: translates other contrasts than {run.path}; members of one ensemble are"
-                                " runs of one config with other seeds")  # fmt: skip
-            self.methods.append(Restored(other, device).method)
+            self._check(other)
+        self.methods: list[Any] = [self.method, *(self._member(other, to, device) for other in members)]
 
     @property
     def to(self) -> str:
@@ -72,6 +70,28 @@ class TranslationRun(Restored):
         """name, unit, low, high of each channel that it makes."""
         found: list[dict[str, Any]] = self.sides[self.target]["channels"]
         return found
+
+    def _check(self, other: Run) -> None:
+        """Refuse a member whose answers have no mean with this run's: it must see scans and make channels alike.
+
+        The nominal scale of the target is one of both where the settings of its map are, and what they learnt: ends
+        that are measured in each scan (percentile, z-score) may have other means over other training scans.
+        """
+        own, advice = self.run.path, "members of one ensemble are runs of one data section with other seeds or patients"
+        if (other.config.data.channels, other.config.data.target) != (self.data.channels, self.data.target):
+            raise UserError(f"{other.path}: translates other contrasts than {own}; {advice}")
+        pipeline = other.pipeline(self.source)
+        if pipeline.key != self.pipeline.key:
+            raise UserError(f"{other.path}: {_differ(pipeline, self.pipeline)} than {own}; {advice}")
+        if other.shape != self.run.shape:
+            shapes = (" x ".join(map(str, shape)) for shape in (other.shape, self.run.shape))
+            raise UserError(f"{other.path}: takes images of {' where '.join(shapes)} are those of {own}; {advice}")
+
+    def _member(self, other: Run, to: str | None, device: str) -> Any:
+        """Its method. UserError: it does not know the way that is asked for."""
+        method = Restored(other, device).method
+        source_side(other, to, "back" in method.verbs())
+        return method
 
     def translated(self, cohort: Cohort, case: Case, passed: Passed = lambda share: None) -> Translated:
         """Prepare, translate, and find out how sure that is. UserError: unreadable, or it does not fit the run."""
@@ -147,6 +167,18 @@ class TranslationRun(Restored):
     def _in_units(self, made: Array) -> Array:
         lows = np.array([one["low"] for one in self.channels], np.float32)[:, None, None, None]
         return made * self._widths + lows
+
+
+def _differ(other: Pipeline, own: Pipeline) -> str:
+    """What `other` prepares scans with, told apart from `own`; their keys differ."""
+    found = [
+        f"data.{name}"
+        for name in Data.model_fields
+        if Pipeline(own.data.model_copy(update={name: getattr(other.data, name)}), own.state()).key != own.key
+    ]
+    if not found:
+        return "prepares scans with a histogram map that was learnt from other scans"
+    return f"prepares scans with another {' and '.join(found)}"
 
 
 def source_side(run: Run, to: str | None, both_ways: bool) -> Side:

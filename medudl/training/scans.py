@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from medudl.config import Config
 from medudl.data.cases import Case, cases_of, training_cases
 from medudl.data.cohort import Cohort
-from medudl.data.sides import Side, paired_data, side_cases
+from medudl.data.sides import Side, pair_cases, side_cases
 from medudl.errors import UserError
 from medudl.methods import method_class
 from medudl.training.labelled import chosen_of, labelled_cases
@@ -82,7 +82,7 @@ def choose_scans(config: Config, cohort: Cohort) -> Plan:
 def _sides(config: Config, rows: Cohort) -> Plan:
     """The scans of a translation: studies that have both sides, or the scans of each."""
     if method_class(config.method["name"]).paired:
-        cases, notes = cases_of(rows, paired_data(config.data))
+        cases, notes = pair_cases(rows, config.data)
         train, val = _split(cases, " and ".join([*config.data.channels, *config.data.target]), notes)
         return Plan(rows, train, val, notes)
     found: dict[Side, tuple[list[Case], list[Case]]] = {}

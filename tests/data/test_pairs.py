@@ -43,6 +43,46 @@ def test_a_moved_pair_is_seen_whatever_its_contrast(seed: int) -> None:
     assert "turned" in match(source, turned, inside, SPACING).move
 
 
+@pytest.mark.parametrize("depth", [5, 6, 25])  # more slices than are looked at, and odd numbers of them
+def test_thick_slices_moved_by_one_and_mirror_images_are_seen(depth: int) -> None:
+    source = np.concatenate([head(seed) for seed in range(5)])[:depth]
+    inside, target = source > 0, np.asarray(np.where(source > 0, 9 - source, 0), np.float32)
+    assert not match(source, target, inside, (6.5, 1.0, 1.0)).apart
+    for way in (-1, 1):
+        place = (np.arange(depth) + way).clip(0, depth - 1)
+        found = match(source, target[place], inside, (6.5, 1.0, 1.0))
+        assert found.apart and found.move == "moved by 6.5 mm from slice to slice" and not found.mirrored
+    for axis, name in enumerate(("from slice to slice", "along the rows", "along the columns")):
+        for mm in (1.0, 0.6):  # of 0.6 mm every other voxel is looked at
+            found = match(source, np.flip(target, axis), inside, (6.5, mm, mm))
+            assert found.apart and found.mirrored and found.move == f"mirrored {name}"
+            assert found.best == pytest.approx(match(source, target, inside, (6.5, mm, mm)).here), "no move is left"
+
+
+def test_a_coarse_axis_in_the_slice_is_moved_by_whole_voxels() -> None:
+    source = head(1).transpose(1, 0, 2)
+    inside, target = source > 0, np.asarray(np.where(source > 0, 9 - source, 0), np.float32)
+    found = match(source, np.roll(target, 1, axis=1), inside, (1.0, 5.0, 1.0))
+    assert found.apart and found.move == "moved by 5 mm along the rows"
+
+
+def test_a_single_image_is_not_moved_from_slice_to_slice() -> None:
+    source = head(2)[:1]
+    found = match(source, 9 - source, source > 0, (5.0, 1.0, 1.0))
+    assert not found.apart and match(source, source, np.zeros_like(source > 0), (5.0, 1.0, 1.0)).here == 0
+
+
+def test_a_mirrored_pair_is_told_as_such(tmp_path: Path) -> None:
+    rows = pair_cohort(tmp_path, subjects=3)
+    file = tmp_path / "s0_T2.nii.gz"
+    image = nibabel.load(file)
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata(dtype=np.float32)[::-1], image.affine), file)
+    data = Data(channels=["T1"], target=["T2"])
+    cases, _ = cases_of(rows, paired_data(data))
+    with pytest.raises(UserError, match=r"T2 is mirrored against T1: mirrored along the columns .*; mend the affine"):
+        PairPipeline(data).prepare(rows, cases[0])
+
+
 def test_a_pair_that_lies_apart_is_refused_unless_trusted_or_registered(tmp_path: Path) -> None:
     rows = pair_cohort(tmp_path, subjects=3, shifts={2: 4})
     for setting, refused in (({}, True), ({"pairs": "trust"}, False), ({"register_to_grid": True}, False)):
@@ -80,6 +120,14 @@ def test_real_pairs_lie_on_each_other_and_moved_ones_do_not(real_data: Path) -> 
             pairs += 1
             refused += match(source, target, inside, mm).apart
             moved = [ndimage.shift(target, (0, far / mm[1], 0), order=1, mode="nearest") for far in (3, 4, 6, 10)]
-            seen += all(match(source, one_moved, inside, mm).apart for one_moved in moved)
-    print(f"{refused} of {pairs} registered pairs refused; {seen} of {pairs} refused at each of 3, 4, 6 and 10 mm")
+            last = len(target) - 1
+            moved += [target[(np.arange(last + 1) + way).clip(0, last)] for way in (-1, 1)]
+            mirrored = [match(source, np.flip(target, axis), inside, mm) for axis in range(3)]
+            seen += all(match(source, one_moved, inside, mm).apart for one_moved in moved) and all(
+                found.apart and found.mirrored for found in mirrored
+            )
+    print(
+        f"{refused} of {pairs} registered pairs refused; {seen} of {pairs} refused at each of 3, 4, 6 and 10 mm and one"
+        " slice to and fro, and told as mirrored along each axis"
+    )
     assert pairs >= 40 and refused == 0 and seen == pairs

@@ -13,7 +13,7 @@ from medudl.config import Data
 from medudl.data.cases import cases_of
 from medudl.data.loaders import Loader
 from medudl.data.pipeline import Prepared
-from medudl.data.sides import paired_data, side_cases, side_data, side_name, target_channels
+from medudl.data.sides import pair_cases, paired_data, side_cases, side_data, side_name, target_channels
 from medudl.data.unpaired import UnpairedLoader
 from medudl.errors import UserError
 
@@ -133,6 +133,26 @@ def test_sides_by_contrast_and_by_modality(tmp_path: Path) -> None:
     assert side_data(data, "target").channels == ["T2"] and not side_data(data, "target").target
     assert paired_data(data).channels == ["T1", "T2"] and side_name(data, "target") == "T2"
     assert len(cases_of(rows, paired_data(data))[0]) == 3
+
+
+def test_pairs_are_found_by_modality_too(tmp_path: Path) -> None:
+    rows = pair_cohort(tmp_path, subjects=3)
+    rows.table.loc[rows.table["contrast"] == "T2", ["contrast", "modality"]] = ["", "CT"]
+    own = {series.path: series for series in rows.series()}
+    for channels, where in ((["T1"], {}), (["MR"], {}), (["MR"], {"contrast": ["T1", ""]})):
+        data = Data.model_validate({"channels": channels, "target": ["CT"], "where": where})
+        cases, notes = pair_cases(rows, data)
+        assert len(cases) == 3 and not notes
+        for case in cases:
+            assert case.names == (*channels, "CT") and [s.modality for s in case.present] == ["MR", "CT"]
+            assert all(series == own[series.path] for series in (*case.present, case.grid)), "named as in the cohort"
+    assert pair_cases(rows, Data(channels=["PET"], target=["CT"]))[0] == []
+
+
+def test_a_modality_leaves_out_what_the_other_side_names(tmp_path: Path) -> None:
+    rows = pair_cohort(tmp_path, subjects=3)
+    cases, notes = pair_cases(rows, Data(channels=["MR"], target=["T2"]))
+    assert not notes and [[s.contrast for s in case.present] for case in cases] == [["T1", "T2"]] * 3
 
 
 def test_target_channels_count_neighbours_without_pairs_alone() -> None:

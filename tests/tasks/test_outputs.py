@@ -53,3 +53,15 @@ def test_the_name_of_a_file_makes_no_folder(tmp_path):
     (tmp_path / "was.csv").mkdir()
     assert Folder.create(tmp_path / "was.csv").path.is_dir()
     assert Folder.create(tmp_path / "run.v2").path.is_dir()  # a dot alone makes no file of it
+
+
+def test_what_was_made_is_taken_away_and_nothing_else(tmp_path):
+    Folder.create(tmp_path / "a" / "b", "name").withdraw()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a").mkdir()
+    folder = Folder.create(tmp_path / "a" / "b", "name")
+    folder.text("kept.txt", "")
+    folder.withdraw()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["kept.txt"]
+    Folder.create(tmp_path / "a", "name").withdraw()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]

@@ -139,10 +139,14 @@ def test_an_ensemble_gives_mean_and_deviation(cyclegan: Path, tmp_path: Path) ->
     assert np.abs(one - other).max() < 1e-4
 
 
-def prepared(spacing: tuple[float, ...], level: float) -> Prepared:
+def prepared(spacing: tuple[float, ...], level: float, axes: str = "RAS", cut: float = 0.0) -> Prepared:
+    """A scan of 20 x 20 x 10 voxels whose array axes point to `axes`."""
     image = np.full((1, 4, 5, 5), level, np.float32)
     image += np.linspace(0, 0.1, 100, dtype=np.float32).reshape(1, 4, 5, 5)
-    geometry = {"source_affine": np.diag([*spacing, 1.0]).tolist(), "source_shape": [20, 20, 10], "channels": ["T1"]}
+    affine = np.zeros((4, 4))
+    affine[["RAS".index(letter) for letter in axes], range(3)] = spacing
+    geometry = {"source_affine": affine.tolist(), "source_shape": [20, 20, 10], "channels": ["T1"],
+                "foreground_cut": cut}  # fmt: skip
     return Prepared("a", image, np.ones((1, 4, 5, 5), bool), None, geometry)
 
 
@@ -152,11 +156,17 @@ def test_a_stranger_is_told_in_words() -> None:
     trained = {"modality": "MR", "spacing": [[1, 1], [1, 1], [3, 3]], "extent": [[20, 20], [20, 20], [30, 30]],
                "quantiles": [[[q, q] for q in quantiles]]}  # fmt: skip
     assert warnings_of(known, "MR", trained) == []
-    assert warnings_of(prepared((3, 1, 1), 0.4), "MR", trained) == [
-        "has a field of view of 10 x 20 x 60 mm, trained on 20 x 20 x 30 mm"
-    ], "axes have any order, but 20 slices of 3 mm are longer than 10"
+    assert warnings_of(prepared((1, 1, 3), 0.4, axes="ARS"), "MR", trained) == [], "arrays name their axes in any order"
+    assert warnings_of(prepared((1, 1, 3), 0.4, axes="RSA"), "MR", trained) == [
+        "has voxels of 1 x 3 x 1 mm, trained on 1 x 1 x 3 mm",
+        "has a field of view of 20 x 30 x 20 mm, trained on 20 x 20 x 30 mm",
+    ], "thick slices of another plane"
     (coarse,) = (line for line in warnings_of(prepared((1, 1, 5), 0.4), "MR", trained) if "voxels" in line)
     assert coarse == "has voxels of 1 x 1 x 5 mm, trained on 1 x 1 x 3 mm"
+    assert warnings_of(prepared((1, 1, 3), 0.4, cut=0.04), "MR", trained) == []
+    assert warnings_of(prepared((1, 1, 3), 0.4, cut=0.25), "MR", trained) == [
+        "is larger than the field that the model looks at: 25% of it is cut off and not translated"
+    ]
     assert "is CT, trained on MR" in warnings_of(known, "CT", trained)
     (other,) = warnings_of(prepared((1, 1, 3), 0.8), "MR", trained)
     assert other.startswith("has other intensities in T1")

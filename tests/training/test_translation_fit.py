@@ -14,6 +14,7 @@ from PIL import Image
 from tiny import equal
 from tiny_pairs import pair_cohort
 
+from medudl.api import translate
 from medudl.config import Config, validate_config
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
@@ -110,6 +111,23 @@ def test_unpaired_sides_may_be_of_other_patients(tmp_path: Path) -> None:
 def test_a_side_that_is_missing_is_told(name: str, data: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=told):
         complete(config(name, data), pair_cohort(tmp_path / "data"))
+
+
+def test_pairs_of_two_modalities_and_a_new_scan_of_one(tmp_path: Path) -> None:
+    rows = pair_cohort(tmp_path / "data", subjects=5, test=1)
+    rows.table.loc[rows.table["contrast"] == "T2", ["contrast", "modality"]] = ["", "CT"]
+    names = {"channels": ["MR"], "target": ["CT"]}
+    run = fit(config("pix2pix", names, steps=2), rows, tmp_path / "run", progress=False)
+    assert {name: len(ids) for name, ids in run.read_json("scans.json").items()} == {"train": 2, "val": 2}
+    sides = run.read_json("sides.json")
+    assert [(told["name"], told["modality"]) for told in sides.values()] == [("MR", "MR"), ("CT", "CT")]
+    assert set(run.cohort().table["contrast"]) == {"T1", ""}, "the run keeps the names of the cohort"
+    new = Cohort(rows.root, rows.table[(rows.table["split"] == "test") & (rows.table["modality"] == "MR")], rows.meta)
+    new.write(tmp_path / "new.csv")
+    table = translate(run.path, tmp_path / "new.csv", tmp_path / "out", progress=False)
+    assert (table["problem"] == "").all() and [path.name for path in (tmp_path / "out").glob("*synthetic*.nii.gz")] == [
+        "sub-s4_ses-1_T1_synthetic-CT.nii.gz"
+    ]
 
 
 def test_a_target_for_a_method_that_makes_none(tmp_path: Path) -> None:
