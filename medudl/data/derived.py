@@ -15,10 +15,10 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from medudl.data.image_header import MARK
 from medudl.version import VERSION
 
 NOTICE = "synthetic, model output, not for diagnosis"
-MARK = "medudl model output: "  # what the header's description of every volume that a model made begins with
 _COMPRESSION = 4  # level 9 takes five times as long for 2 % less
 _MILLIMETRE, _SCANNER = 2, 1  # NIfTI codes: xyzt_units, sform_code
 

@@ -12,6 +12,7 @@ from medudl.data.fault import unusable
 from medudl.data.geometry import orientation, spacing
 from medudl.errors import UserError
 
+MARK = "medudl model output: "  # what the NIfTI description of every volume that a model made begins with
 MAX_VOXELS = 2**30  # 4 GB as float32
 DEFLATE_RATIO = 1032  # no deflated stream grows by more (zlib's technical details)
 

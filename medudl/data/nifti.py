@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from medudl.data.derived import MARK
 from medudl.data.fault import unusable
 from medudl.data.image_header import (
+    MARK,
     ImageHeader,
     cannot_read,
     checked_affine,
