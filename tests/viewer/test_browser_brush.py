@@ -39,6 +39,17 @@ def at(page: Page, plane: str, mm: np.ndarray) -> tuple[float, float]:
     return x, y
 
 
+def take_up(page: Page) -> None:
+    """M until the brush is on: a key that comes while a case is being drawn is dropped, and the page says so."""
+    for _ in range(20):
+        page.wait_for_function(READY)
+        page.keyboard.press("m")
+        if page.evaluate("() => window.medudlLabel.brush.on"):
+            return
+        page.wait_for_timeout(500)
+    raise AssertionError(f"the brush did not come on: {page.evaluate(SAID)}")
+
+
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
     """A stroke."""
     page.mouse.move(*start)
@@ -141,7 +152,7 @@ def test_a_mask_comes_back_is_painted_on_and_taken_back(page: Page, view: Callab
     begin(page, view(tmp_path / "viewed"))
     case = page.evaluate("() => window.medudlLabel.now.case")
     middle = at(page, "axial", np.zeros(3) + page.evaluate("() => window.medudlLabel.viewer.crosshair"))
-    page.keyboard.press("m")
+    take_up(page)
     drag(page, middle, (middle[0] + 30, middle[1]))
     first = page.evaluate(MASK)
     page.keyboard.press("Enter")
@@ -155,9 +166,10 @@ def test_a_mask_comes_back_is_painted_on_and_taken_back(page: Page, view: Callab
     page.wait_for_function(f"() => window.medudlLabel.brush.mask?.count === {first}")
     page.wait_for_function(READY)
     assert drawn(page)[0] > 0
-    page.keyboard.press("m")
+    take_up(page)
     drag(page, (middle[0], middle[1] + 50), (middle[0] + 30, middle[1] + 50))
     more = page.evaluate(MASK)
+    assert more > first, "the stroke was painted"
     lost: list[Route] = []
 
     def refuse(route: Route) -> None:
@@ -168,7 +180,7 @@ def test_a_mask_comes_back_is_painted_on_and_taken_back(page: Page, view: Callab
     page.route("**/paint", refuse)
     page.keyboard.press("m")
     page.wait_for_function("() => !window.medudlLabel.panel.problem.hidden")
-    assert page.evaluate(PROBLEM).startswith("The mask is NOT saved.") and page.evaluate(MASK) == more > first
+    assert page.evaluate(PROBLEM).startswith("The mask is NOT saved.") and page.evaluate(MASK) == more
     page.unroute("**/paint")
     page.keyboard.press("m")
     page.wait_for_function(SAVED)
