@@ -9,7 +9,7 @@ Measure: those of `phantom_ct_mr`, and the cycle error |T1 -> CT -> T1 - T1| ins
 measure of truth: it is printed to be compared with the error that is one. The difference in HU error to the default is
 paired by test head, interval by bootstrap over heads of the mean over seeds.
 Expected, and no goal: without the GAN nothing asks for CT, and T1 passes through; without a cycle nothing asks for THIS
-head's CT. CPU size: 18 trainings, about 65 minutes on one core. GPU size (MEDUDL_STUDY_SIZE=gpu): as there, 10,000
+head's CT. CPU size: 18 trainings, about 90 minutes on one core. GPU size (MEDUDL_STUDY_SIZE=gpu): as there, 10,000
 steps; time not measured.
 
     make study NAME=ablation

@@ -15,7 +15,7 @@ test head; AUROC of its voxels among those of the brain. Invented: areas of the 
 The error of `ensemble` is that of the mean over members, and so are the areas it is asked about; figures of the others
 are means over the three, of those that have one. Intervals: by bootstrap over heads. Which map finds more is told by
 the difference of each to `cycle`, paired by head; no goal was set.
-CPU size: 9 trainings, about 45 minutes on one core. GPU size (MEDUDL_STUDY_SIZE=gpu): as `phantom_ct_mr`, 10,000 steps;
+CPU size: 9 trainings, about 80 minutes on one core. GPU size (MEDUDL_STUDY_SIZE=gpu): as `phantom_ct_mr`, 10,000 steps;
 time not measured.
 
     make study NAME=calibration
