@@ -49,7 +49,7 @@ def build(
     Raises UserError: no usable scan, a pattern or table that fits nothing; LeakError: a split with a patient or a copy
     on two sides.
     """
-    names = Names(rules.patterns, rules.contrasts, Counter())
+    names = Names(rules.patterns, rules.contrasts, Counter(), Counter())
     findings = _find(paths, rules, key, names, progress, workers)
     if not any(draft.shape for draft in findings.drafts):
         raise _nothing(paths, findings)
@@ -75,7 +75,7 @@ def _find(
 ) -> Findings:
     """Find the files and read their headers."""
     found, problems = discover(paths)
-    found, masks, notes = part_masks(found, rules.masks)
+    found, masks, notes = part_masks(found, rules.masks, rules.patterns)
     found, more = _fitting(found, names)
     results = list(header_pass([*found, *(mask.found for mask in masks)], progress, workers))
     findings = Findings(masks=masks, problems=problems, notes=notes + more)
@@ -177,6 +177,7 @@ def _meta(findings: Findings, rules: Rules, key: Key, names: Names, root: Path) 
         "files": {draft.values["series"]: [relative(file, root) for file in draft.files] for draft in dicom},
         "contrast_rules": {draft.values["series"]: draft.rule for draft in findings.drafts},
         "readings": dict(names.readings),
+        "visits": dict(names.visits),
         "problems": findings.problems,
         "notes": findings.notes,
         "settings": rules.settings,
@@ -192,7 +193,8 @@ def _nothing(paths: Sequence[str | Path], findings: Findings) -> UserError:
         return UserError(f"no usable scan: {faults[0]}{more}")
     masks = findings.masks or findings.dicom_masks
     what = "masks but no scans" if masks else "no scans (DICOM, NIfTI, NRRD, MHA, PNG, JPEG, npz)"
-    return UserError(f"{', '.join(show(path) for path in paths)}: holds {what}; name the folder that holds them")
+    notes = f" ({findings.notes[0]})" if findings.notes else ""
+    return UserError(f"{', '.join(show(path) for path in paths)}: holds {what}; name the folder that holds them{notes}")
 
 
 def _root(paths: Sequence[str | Path]) -> Path:

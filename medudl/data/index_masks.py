@@ -12,6 +12,7 @@ from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.identity import Key, safe_name
 from medudl.data.index_draft import Draft, Values, count, told
+from medudl.data.index_guess import is_mask
 from medudl.data.index_worker import FLAT
 from medudl.data.patterns import Pattern, bids_mask, bids_values, first_match
 
@@ -29,12 +30,15 @@ class MaskFile:
     note: str = ""
 
 
-def part_masks(found: Sequence[Found], patterns: Sequence[Pattern]) -> tuple[list[Found], list[MaskFile], list[str]]:
+def part_masks(
+    found: Sequence[Found], patterns: Sequence[Pattern], scan_patterns: Sequence[Pattern] = ()
+) -> tuple[list[Found], list[MaskFile], list[str]]:
     """Scans, masks, and notes about masks that nobody asked for.
 
     A file that fits a mask pattern is a mask; so is a BIDS file with a lesion's label ("sub-1_label-lesion_mask").
-    Other BIDS masks (of the brain, of tissues) are neither scans nor lesions, and are left out. Several DICOM files
-    of one folder are the slices of one mask, which is the folder.
+    Other masks by their names ("sub-1_mask", "seg.nii.gz", labelsTr/) may be of the brain or of tissues: they are
+    neither scans nor lesions, and are left out, unless a scan pattern asks for them. Several DICOM files of one folder
+    are the slices of one mask, which is the folder.
     """
     scans: list[Found] = []
     masks: list[MaskFile] = []
@@ -48,7 +52,7 @@ def part_masks(found: Sequence[Found], patterns: Sequence[Pattern]) -> tuple[lis
         if values is not None:
             mask = MaskFile(file, values, file.path)
             (slices[file.path.parent] if file.format == "dicom" else masks).append(mask)
-        elif kind == "other":
+        elif kind == "other" or (_by_name(file) and first_match(scan_patterns, file.below) is None):
             others.append(file.path)
         else:
             scans.append(file)
@@ -56,6 +60,11 @@ def part_masks(found: Sequence[Found], patterns: Sequence[Pattern]) -> tuple[lis
         masks.append(replace(files[0], path=folder) if len(files) > 1 else files[0])
     notes = [f"{count(len(others), 'mask')} that no --masks pattern names: left out: {told(others)}"] if others else []
     return scans, masks, notes
+
+
+def _by_name(file: Found) -> bool:
+    """Whether names say that it is a mask; DICOM and npz say themselves what they hold, and BIDS has its own names."""
+    return file.format not in ("dicom", "npz") and bids_values(file.stem) is None and is_mask(file.below, file.stem)
 
 
 def judge_masks(masks: Sequence[MaskFile], drafts: Mapping[Path, Draft]) -> None:

@@ -6,25 +6,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medudl.data.contrast import TEXT_RULES, Facts, Rule, contrast_of_name
-from medudl.data.discover import Found
+from medudl.data.contrast import TEXT_RULES, Facts, Rule
+from medudl.data.discover import Found, ending
 from medudl.data.identity import safe_name
 from medudl.data.index_draft import SYNTHETIC, Draft, series_name
+from medudl.data.index_guess import MODALITIES, shown_in, who
 from medudl.data.patterns import Pattern, bids_folders, bids_values, first_match
 from medudl.data.splits import split_name
 from medudl.errors import UserError
 
 _MR = {contrast for contrast, _ in TEXT_RULES}
-_MODALITY = {"ct": "CT", "mr": "MR", "mri": "MR", "xr": "XR", "cxr": "XR", "xray": "XR", "x-ray": "XR", "pt": "PT"}
 
 
 @dataclass(frozen=True)
 class Names:
-    """The user's rules for paths, and how a patient was told from another, counted while naming."""
+    """The user's rules for paths, and how a patient was told from another and a visit from another, counted."""
 
     patterns: Sequence[Pattern]
     rules: Sequence[Rule]
     readings: Counter[str]
+    visits: Counter[str]
 
     def of_pattern(self, found: Found) -> dict[str, str]:
         """What a pattern gives for a path, safe as file names; {} where none fits. Raises UserError: no such split."""
@@ -64,7 +65,8 @@ def clean(values: dict[str, str], where: str) -> dict[str, str]:
 def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
     """The draft with subject, study, series, contrast, modality, label, split and rule.
 
-    Without pattern and BIDS name the subject stays empty, for `name_rest`; a contrast is looked for in the file name.
+    Without pattern and BIDS name the subject stays empty, for `name_rest`; contrast and modality are looked for in the
+    names of the file and its folders (see `index_guess.shown_in`).
     What a model made has the end of its file name for a contrast, "synthetic-T2", and is not learnt from.
     """
     values = names.of_pattern(found)
@@ -77,31 +79,39 @@ def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
     draft.values.update(values)
     draft.values.setdefault("series", series_name(found.below, found.stem, draft.fragment))
     contrast, draft.rule = _contrast(found, values, names.rules, source)
+    modality = ""
+    if not contrast and not values and found.format != "npz":
+        contrast, modality, where = shown_in(found.below.split("/")[:-1], found.stem)
+        draft.rule = f"{where} (rule {contrast or modality})" if where else draft.rule
     if draft.model_output:
         kind = safe_name(found.stem.rpartition("_")[2]).removeprefix("synthetic-")
         contrast, draft.rule = f"synthetic-{kind}", "header says model output, and file name"
         draft.faults.append(SYNTHETIC)
     draft.values["contrast"] = contrast
-    by_name = _MODALITY.get(contrast.lower(), "MR" if contrast in _MR else "")
+    by_name = MODALITIES.get(contrast.lower(), "MR" if contrast in _MR else modality)
     draft.values.setdefault("modality", by_name)
     return draft
 
 
 def name_rest(drafts: Sequence[Draft], names: Names) -> None:
-    """Subjects for files whose path says none: the file's name where all differ, else the top folder."""
+    """Subjects, and studies, for files whose path says none by pattern or BIDS name: see `index_guess.who`."""
     nameless = [draft for draft in drafts if not draft.values.get("subject")]
-    stems = Counter(_stem(draft) for draft in nameless)
-    unique = all(count == 1 for count in stems.values())
+    files = [draft for draft in nameless if not draft.fragment]
+    for draft, guess in zip(files, who(files, [_stem(draft) for draft in files]), strict=True):
+        draft.values["subject"] = guess.subject
+        if guess.study:
+            draft.values.setdefault("study", guess.study)
+            names.visits["the folder below the patient's in which a contrast occurs again"] += 1
+        names.readings[guess.reading] += 1
     for draft in nameless:
-        top = draft.below.split("/")[0] if "/" in draft.below else _stem(draft)
-        draft.values["subject"] = safe_name(_stem(draft) if unique else top)
-        file = "the file: each counts as a patient of its own" if unique else "the top folder below PATH"
-        names.readings["the image: each counts as a patient of its own" if draft.fragment else file] += 1
+        if draft.fragment:
+            draft.values["subject"] = safe_name(f"{_stem(draft)}-{draft.fragment.replace('/', '-')}")
+            names.readings["the image: each counts as a patient of its own"] += 1
 
 
 def _stem(draft: Draft) -> str:
-    name = draft.files[0].name.split(".")[0] or draft.files[0].name
-    return f"{name}-{draft.fragment.replace('/', '-')}" if draft.fragment else draft.files[0].name.rsplit(".", 1)[0]
+    name = draft.files[0].name
+    return name[: len(name) - len(ending(name))] or name
 
 
 def _contrast(found: Found, values: dict[str, str], rules: Sequence[Rule], source: str) -> tuple[str, str]:
@@ -112,5 +122,4 @@ def _contrast(found: Found, values: dict[str, str], rules: Sequence[Rule], sourc
         return values["contrast"], source
     if source == "pattern" and values:
         return "", "the pattern has no {contrast}"
-    contrast = contrast_of_name(found.stem) if found.format != "npz" else ""
-    return contrast, f"file name (rule {contrast})" if contrast else "no rule fits the file name"
+    return "", "no rule fits the file name"

@@ -74,6 +74,8 @@ def _reading(cohort: Cohort) -> Iterable[RenderableType]:
     """How patients were told apart and contrasts were named: guesses are to be seen."""
     for reading, number in cohort.meta.get("readings", {}).items():
         yield escape(f"Patients are told apart by {reading} ({count(number, 'series', 'series')}).")
+    for reading, number in cohort.meta.get("visits", {}).items():
+        yield escape(f"Visits are told apart by {reading} ({count(number, 'series', 'series')}).")
     unknown = sum(not row.modality for row in cohort.series())
     if unknown:
         yield (
