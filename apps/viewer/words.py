@@ -8,7 +8,12 @@ from collections.abc import Sequence
 
 from medudl.data.cohort import NOTE, Cohort, Series
 
-_GUESSED = ("the file", "the image", "the top folder", "the folder")  # readings of `medudl index` that may hold a person's name
+_GUESSED = (
+    "the file",
+    "the image",
+    "the top folder",
+    "the folder",
+)  # readings of `medudl index` that may hold a person's name
 PSEUDONYM = re.compile(r"p[0-9a-f]{12}")
 _PLACE = re.compile(r"\S*[/\\]\S*|\S+\.(?:nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm|dicom|ima|png|jpe?g|npz|csv|tsv)\b", re.I)
 _ENDS_IN_A_PLACE = re.compile(r"(the same voxels as|another mask fits too and is not used|images in)\b.*", re.S)

@@ -26,7 +26,7 @@ from medudl.data.sides import side_cases, side_data
 from medudl.errors import UserError
 from medudl.metrics.classification import scan_log_probability
 from medudl.tasks.codes import coded
-from medudl.tasks.detect import COLUMNS, flag, row_of
+from medudl.tasks.detect import COLUMNS, flag, left_out, row_of
 from medudl.tasks.detector import Detector
 from medudl.tasks.logits import item_logits
 from medudl.tasks.maps import RawMap, raw_map
@@ -53,21 +53,23 @@ class Item:
 def scans(shipped: Shipped, dataset_dir: str) -> list[dict[str, Item]]:
     """The scans below a folder that the model looks at (NIfTI, DICOM ...; a cohort.csv or one file do too).
 
+    After them those that it cannot look at (see `detect.left_out`), with their `problem`, so that each has its row.
     Raises UserError: nothing there, or nothing of the kind that the model was trained on.
     """
     cohort, data, side = open_input(dataset_dir), shipped.config.data, shipped.side
     cases, notes = cases_of(cohort, data) if side is None else side_cases(cohort.select(data.where), data, side)
+    others = left_out(cohort, cases, data, side)
     if not cases:
-        why = f" ({notes[0]})" if notes else ""
+        reasons = [f"{case.id}: {why}" for case, why in others] or notes
+        why = f" ({reasons[0]})" if reasons else ""
         data = data if side is None else side_data(data, side)
         raise UserError(
             f"{dataset_dir}: holds no scan that this model looks at{why}; it takes"
             f" {', '.join(data.channels) or data.where or 'any series'}"
         )
-    return [
-        {"image": Item(cohort, case, stem, number)}
-        for number, (case, stem) in enumerate(zip(cases, stems(cases), strict=True))
-    ]
+    items = [Item(cohort, case, stem, n) for n, (case, stem) in enumerate(zip(cases, stems(cases), strict=True))]
+    items += [Item(cohort, case, case.id, n, problem=why) for n, (case, why) in enumerate(others, start=len(items))]
+    return [{"image": item} for item in items]
 
 
 class Prepare(Transform):  # type: ignore[misc]
@@ -79,6 +81,8 @@ class Prepare(Transform):  # type: ignore[misc]
     def __call__(self, data: Mapping[str, Item]) -> dict[str, Item]:
         """{image: Item} with `prepared` filled, or `problem` where the scan cannot be read."""
         item = data["image"]
+        if item.problem:
+            return {"image": item}
         try:
             prepared, problem = self.pipeline.prepare(item.cohort, item.case), ""
         except UserError as error:

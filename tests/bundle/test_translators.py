@@ -19,6 +19,7 @@ import torch
 from bundle_schema import SCHEMA
 from tiny_pairs import pair_cohort
 
+from medudl.bundle import workflow
 from medudl.bundle.card import model_card
 from medudl.bundle.export import export
 from medudl.bundle.facts import Facts
@@ -145,6 +146,22 @@ def test_an_unreadable_scan_keeps_its_row(bundle: Path, tmp_path: Path) -> None:
     mine, theirs = (pd.read_csv(tmp_path / name / "translations.csv") for name in ("translate", "monai"))
     assert list(mine["problem"].notna()) == [True, False]
     pd.testing.assert_frame_equal(mine, theirs)
+
+
+def test_a_scan_that_the_index_found_wrong_keeps_its_row(bundle: Path, tmp_path: Path) -> None:
+    rows = pair_cohort(tmp_path / "data", test=2)
+    listed = pd.read_csv(rows.root / "cohort.csv", dtype=str, keep_default_na=False)
+    listed.loc[listed["subject"] == "s4", "problems"] = "slices are missing"
+    listed.to_csv(rows.root / "cohort.csv", index=False)
+    table = scans(tmp_path / "in", rows.root / "cohort.csv")
+    monai_runs(bundle, table, tmp_path / "monai")
+    translate(bundle.parent / "run", table, tmp_path / "translate", progress=False)
+    mine, theirs = (pd.read_csv(tmp_path / name / "translations.csv") for name in ("translate", "monai"))
+    assert list(theirs["problem"].fillna("")) == ["", "slices are missing"]
+    pd.testing.assert_frame_equal(mine, theirs)
+    listed.assign(problems="slices are missing").to_csv(rows.root / "cohort.csv", index=False)
+    with pytest.raises(UserError, match="holds no scan.*_T1: slices are missing.*; it takes T1"):
+        workflow.scans(Shipped(bundle), str(scans(tmp_path / "again", rows.root / "cohort.csv")))
 
 
 def test_monai_verifies_the_metadata(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
