@@ -8,13 +8,16 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from medudl.errors import UserError
 from medudl.label_cli import label_app
 from medudl.version import VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     name="medudl",
@@ -120,7 +123,10 @@ def detect(
     """Anomaly maps in the geometry of each scan, and scores.csv."""
     from medudl import api
 
-    api.detect(run, input, out, dicom=dicom, split=split, device=device)
+    table = api.detect(run, input, out, dicom=dicom, split=split, device=device)
+    flagged = table["flagged"].dropna()
+    told = f", {int(flagged.sum())} of them flagged" if len(flagged) else ""
+    typer.echo(_counted(table, out / "scores.csv", f"scored{told}"))
 
 
 @app.command()
@@ -187,11 +193,9 @@ def translate(
     table = api.translate(
         run, input, out, to=to, dicom=dicom, burn_in=burn_in, ensemble=ensemble or [], split=split, device=device
     )
-    failed, warned = int((table["problem"] != "").sum()), int((table["warnings"].fillna("") != "").sum())
-    told = f"{out / 'translations.csv'}: {len(table) - failed} of {len(table)} scans translated"
-    told += f", {warned} of them unlike those it was trained on (column warnings)" if warned else ""
-    told += f"; {failed} failed, see the column problem" if failed else ""
-    typer.echo(f"{told}. Synthetic, not for diagnosis")
+    warned = int((table["warnings"].fillna("") != "").sum())
+    told = f", {warned} of them unlike those it was trained on (column warnings)" if warned else ""
+    typer.echo(f"{_counted(table, out / 'translations.csv', f'translated{told}')}. Synthetic, not for diagnosis")
 
 
 @app.command()
@@ -206,9 +210,7 @@ def classify(
     from medudl import api
 
     table = api.classify(run, input, out, split=split, device=device)
-    failed = int((table["problem"] != "").sum())
-    told = f"; {failed} failed, see the column problem" if failed else ""
-    typer.echo(f"{out / 'predictions.csv'}: {len(table) - failed} of {len(table)} scans classified{told}")
+    typer.echo(_counted(table, out / "predictions.csv", "classified"))
 
 
 @app.command()
@@ -342,6 +344,13 @@ def main() -> None:
             raise
         _fail(f"the disk is full ({error.filename or 'while writing'}); free some space and run the command again", 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _counted(table: pd.DataFrame, file: Path, done: str) -> str:
+    """How many scans of a table with a column `problem` were done, and how many failed."""
+    failed = int((table["problem"] != "").sum())
+    told = f"; {failed} failed, see the column problem" if failed else ""
+    return f"{file}: {len(table) - failed} of {len(table)} scans {done}{told}"
 
 
 def _numbers(text: str | None) -> list[int]:

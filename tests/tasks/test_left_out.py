@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +124,18 @@ def scans(tmp_path: Path) -> Path:
     return path
 
 
-def test_detect(scans: Path, tmp_path: Path) -> None:
+def test_detect(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(tmp_path / "run", scans)
     calibrate(run)
     table = detect(run.path, scans, tmp_path / "out", progress=False)
     assert list(table["problem"]) == ["", "", "", TILT] and table["subject"][3] == "s03"
     assert table["score"].notna().tolist() == [True, True, True, False]
+    words = ["detect", run.path, scans, "-o", tmp_path / "out"]
+    cli.app([str(word) for word in words], standalone_mode=False)
+    line = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        r"scores\.csv: 3 of 4 scans scored(, \d of them flagged)?; 1 failed, see the column problem$", line
+    )
 
 
 def classifier(folder: Path, scans: Path) -> Run:
