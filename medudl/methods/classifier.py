@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from medudl.batch import Batch
 from medudl.errors import UserError
 from medudl.methods import build
-from medudl.methods.class_weights import class_weights, labels_of
 from medudl.methods.method import Method, Objective
+from medudl.methods.supervised import Supervised, labels_of
 from medudl.networks.stack import ConvLayer
 from medudl.networks.unet import UNet
 
@@ -23,7 +23,7 @@ Head = Literal["code", "cam"]
 Normalised = Literal["none", "layer"]
 
 
-class Classifier(Method):
+class Classifier(Supervised):
     """Classifier on a pretrained encoder (Hinton & Salakhutdinov 2006; class activation maps: Zhou et al. 2016).
 
         logits = W h + b  (B, K),   h = the body's code (head: code) or its last map's mean over space (cam)
@@ -36,9 +36,6 @@ class Classifier(Method):
     freeze: a linear probe: W and b alone are learnt. dropout: of h. norm: layer normalises h first.
     An image of label -1 is left out of the loss; a batch without any label costs nothing and moves nothing.
     """
-
-    supervised = True
-    score_names = ("sick_probability",)
 
     def __init__(
         self,
@@ -56,7 +53,7 @@ class Classifier(Method):
     ) -> None:
         super().__init__(shape)
         self.body = build(_name(body), shape, {key: value for key, value in body.items() if key != "name"})
-        self.head, self.freeze, self.classes = head, freeze, list(classes)
+        self.head, self.freeze = head, freeze
         readers: Mapping[Head, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {"code": _code, "cam": _coarse_map}
         self._reader = readers[head]
         width = _read_only_what_is_used(self.body, self._reader, shape, freeze)
@@ -66,12 +63,8 @@ class Classifier(Method):
         }
         self.prepare = nn.Sequential(normal[norm](), nn.Dropout(dropout))
         self.linear = nn.Linear(width, len(classes))
-        share = class_weights(classes, counts)
-        self.register_buffer("share", share, persistent=False)
-        self.register_buffer("weight", share if balanced else torch.ones_like(share), persistent=False)
-        sick = [name not in (healthy or []) for name in classes]
-        self.register_buffer("sick", torch.tensor(sick), persistent=False)
-        self._knows_healthy = not all(sick)
+        self.know(classes, counts, healthy, balanced)
+        self._knows_healthy = not bool(self.sick.all())
 
     def players(self) -> dict[str, nn.Module]:
         """One: the linear layer and, unless it is frozen, the part of the body that it reads."""
@@ -113,11 +106,8 @@ class Classifier(Method):
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """{loss, accuracy, balanced_accuracy: (B,)}; balanced by the classes' shares in training. Unlabelled: 0."""
-        losses, known = self._losses(batch)
-        label = labels_of(batch)
-        right = (self.classify(batch["image"]).argmax(1) == label) & known
-        share = _buffer(self.share)[label.clamp(min=0)]
-        return {"loss": losses, "accuracy": right.float(), "balanced_accuracy": share * right}
+        losses, _ = self._losses(batch)
+        return {"loss": losses, **self.right(self.classify(batch["image"]), labels_of(batch))}
 
     def encode(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, Z), what the linear layer reads: the body's code, or its map's mean over space (cam)."""
@@ -144,19 +134,15 @@ class Classifier(Method):
         """The highest map M_c of the classes that are not healthy, where above 0: (B, 1, *S); and their probability."""
         if self.head != "cam":
             raise UserError("method.head: code has no maps; train with head: cam")
-        heat = self.class_maps(image)[:, _buffer(self.sick)].amax(dim=1, keepdim=True).clamp(min=0)
+        heat = self.class_maps(image)[:, self.sick].amax(dim=1, keepdim=True).clamp(min=0)
         return heat, self.scores(image)["sick_probability"]
-
-    def scores(self, image: Tensor) -> dict[str, Tensor]:
-        """{sick_probability: (B,)}, of all classes that are not healthy, before calibration."""
-        return {"sick_probability": self.classify(image).softmax(1)[:, _buffer(self.sick)].sum(1)}
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each image, 0 where it has no label: (B,) float32; and which have one: (B,)."""
         label = labels_of(batch)
         losses = F.cross_entropy(self.classify(batch["image"]), label.clamp(min=0), reduction="none")
         known = label >= 0
-        return losses * _buffer(self.weight)[label.clamp(min=0)] * known, known
+        return losses * self.weight[label.clamp(min=0)] * known, known
 
 
 def _code(body: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -221,8 +207,3 @@ def _enlarged(coarse: Tensor, size: tuple[int, ...], body: nn.Module) -> Tensor:
 
 def _words(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _buffer(tensor: Tensor | nn.Module) -> Tensor:
-    assert isinstance(tensor, Tensor)
-    return tensor

@@ -13,18 +13,18 @@ from torch.nn import functional as F
 
 from medudl.batch import Batch
 from medudl.errors import UserError
-from medudl.methods.class_weights import class_weights, labels_of
 from medudl.methods.feature_models import Standardise
 from medudl.methods.feature_statistics import Moments, Reservoir, pooled
 from medudl.methods.frozen_features import Features, feature_network, fingerprint_of, look_through
 from medudl.methods.label_graph import put_in, reach
 from medudl.methods.method import Method, Objective
+from medudl.methods.supervised import Supervised, labels_of
 
 Unlabelled = Literal["graph", "none"]
 Stage = Annotated[int, Field(ge=1, le=7)]
 
 
-class LabelSpreading(Method):
+class LabelSpreading(Supervised):
     """Labels spread over a graph of all training images (Zhou et al. 2004), and two linear layers that know them.
 
         h = (p - mean) / std,   p: mean and spread over the image of a FIXED network's channels, all stages  (B, Z)
@@ -46,9 +46,7 @@ class LabelSpreading(Method):
     balanced: a rare class weighs as much as a frequent one in A, and spreads as far; else by `counts`.
     """
 
-    supervised: ClassVar[bool] = True
     semi_supervised: ClassVar[bool] = True
-    score_names: ClassVar[tuple[str, ...]] = ("sick_probability",)
 
     def __init__(
         self,
@@ -69,20 +67,13 @@ class LabelSpreading(Method):
         bank: Annotated[int, Field(ge=1)] = 20_000,
     ) -> None:
         super().__init__(shape)
-        self.classes = list(classes)
+        self.know(classes, counts, healthy, balanced)
         self.neighbours, self.alpha, self.ridge, self.bank = neighbours, alpha, ridge, bank
         self.network = feature_network(features, shape, stages, side, body)
         size = 2 * sum(self.network.channels)
         self.standardise = Standardise(size)
         self.taught = nn.Linear(size, len(classes))
         self.spread = nn.Linear(size, len(classes)) if unlabelled == "graph" else None
-        share = class_weights(classes, counts)
-        self.share: Tensor
-        self.register_buffer("share", share, persistent=False)
-        self.weight: Tensor
-        self.register_buffer("weight", share if balanced else torch.ones_like(share), persistent=False)
-        self.sick: Tensor
-        self.register_buffer("sick", torch.tensor([name not in (healthy or []) for name in classes]), persistent=False)
         mass = torch.ones(len(classes)) if balanced or counts is None else torch.tensor(counts)
         self.mass: Tensor
         self.register_buffer("mass", mass / mass.sum(), persistent=False)
@@ -107,15 +98,8 @@ class LabelSpreading(Method):
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """{loss, accuracy, balanced_accuracy: (B,)}; balanced by the classes' shares in training. Unlabelled: 0."""
-        label = labels_of(batch)
-        p = self._pooled(batch["image"])
-        losses, known = self._losses(p, label)
-        right = (self.answer(p).argmax(1) == label) & known
-        return {
-            "loss": losses,
-            "accuracy": right.float(),
-            "balanced_accuracy": self.share[label.clamp(min=0)] * right,
-        }
+        p, label = self._pooled(batch["image"]), labels_of(batch)
+        return {"loss": self._losses(p, label)[0], **self.right(self.answer(p), label)}
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Batch]) -> None:
@@ -161,10 +145,6 @@ class LabelSpreading(Method):
     def classify(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, K), logarithms of probabilities in the order of `classes`."""
         return self.answer(self._pooled(image))
-
-    def scores(self, image: Tensor) -> dict[str, Tensor]:
-        """{sick_probability: (B,)}, of all classes that are not healthy, before calibration."""
-        return {"sick_probability": self.classify(image).softmax(1)[:, self.sick].sum(1)}
 
     def _pooled(self, image: Tensor) -> Tensor:
         return pooled(self.network(image))

@@ -14,10 +14,10 @@ from medudl.batch import Batch
 from medudl.errors import UserError
 from medudl.losses.semi_supervised import consistency_loss, labelled_loss
 from medudl.methods.adversarial import Adversarial, signed, unsigned
-from medudl.methods.class_weights import class_weights, labels_of
 from medudl.methods.discrete import refuse_discrete
 from medudl.methods.method import Objective
 from medudl.methods.refused_tricks import reason_against
+from medudl.methods.supervised import Supervised, labels_of
 from medudl.networks.dcgan import Generator
 from medudl.networks.weight_normalised import NoisyDiscriminator
 from medudl.tricks.adversarial import AdversarialTrick, Duel
@@ -28,7 +28,7 @@ from medudl.tricks.trick import Trick
 Unlabelled = Literal["gan", "pseudo_labels", "none"]
 
 
-class SemiSupervisedGAN(Adversarial):
+class SemiSupervisedGAN(Supervised, Adversarial):
     """Semi-supervised GAN of K + 1 classes (Salimans et al. 2016), with two baselines of the same network.
 
         D:  E w_y (S - l_y)  +  u (E softplus(-S(x)) + E softplus(S(G(z)))),   l = D(x) (K,),  S = logsumexp(l)
@@ -57,10 +57,8 @@ class SemiSupervisedGAN(Adversarial):
     a proper score and costs 2 at most.
     """
 
-    supervised: ClassVar[bool] = True
     semi_supervised: ClassVar[bool] = True
     monitor: ClassVar[str] = "brier"
-    score_names: ClassVar[tuple[str, ...]] = ("sick_probability",)
 
     def __init__(
         self,
@@ -82,18 +80,12 @@ class SemiSupervisedGAN(Adversarial):
         input_noise: Annotated[float, Field(ge=0)] = 0.1,
     ) -> None:
         super().__init__(shape, "non_saturating")
-        self.classes, self.latent, self.unlabelled = list(classes), latent, unlabelled
+        self.latent, self.unlabelled = latent, unlabelled
         self.unlabelled_weight, self.warmup, self.threshold = unlabelled_weight, warmup, threshold
         self.consistency = consistency
         self.discriminator = NoisyDiscriminator(shape, len(classes), width, dropout, noise, input_noise)
         self.generator = Generator(shape, latent, width, "batch", "resize") if unlabelled == "gan" else None
-        share = class_weights(classes, counts)
-        self.share: Tensor
-        self.register_buffer("share", share, persistent=False)
-        self.weight: Tensor
-        self.register_buffer("weight", share if balanced else torch.ones_like(share), persistent=False)
-        self.sick: Tensor
-        self.register_buffer("sick", torch.tensor([name not in (healthy or []) for name in classes]), persistent=False)
+        self.know(classes, counts, healthy, balanced)
         self.join(())
         self.updates = 0  # of pseudo-labels so far, up to `warmup`
         self.looked = False  # whether a batch was found to be no label map
@@ -140,15 +132,13 @@ class SemiSupervisedGAN(Adversarial):
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """{brier, loss, accuracy, balanced_accuracy: (B,)}; balanced by the classes' shares. Unlabelled images: 0."""
         label = labels_of(batch)
-        known, at = label >= 0, label.clamp(min=0)
-        logits, weight = self.classify(batch["image"]), self.weight[at] * known
-        right = (logits.argmax(1) == label) & known
+        at = label.clamp(min=0)
+        logits, weight = self.classify(batch["image"]), self.weight[at] * (label >= 0)
         truth = F.one_hot(at, len(self.classes))
         return {
             "brier": weight * (logits.softmax(1) - truth).square().sum(1),
             "loss": weight * labelled_loss(logits, at),
-            "accuracy": right.float(),
-            "balanced_accuracy": self.share[at] * right,
+            **self.right(logits, label),
         }
 
     def encode(self, image: Tensor) -> Tensor:
@@ -158,10 +148,6 @@ class SemiSupervisedGAN(Adversarial):
     def classify(self, image: Tensor) -> Tensor:
         """(B, C, *S) -> (B, K) logits in the order of `classes`."""
         return self.discriminator.classify(signed(image)).float()
-
-    def scores(self, image: Tensor) -> dict[str, Tensor]:
-        """{sick_probability: (B,)}, of all classes that are not healthy, before calibration."""
-        return {"sick_probability": self.classify(image).softmax(1)[:, self.sick].sum(1)}
 
     def sample(self, count: int) -> Tensor:
         """Images of drawn codes: (count, C, *S). Ugly ones may make the better classifier (Dai 2017)."""
