@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from apps.viewer.catalogue import Catalogue, CohortFile, Output, read_json
 from apps.viewer.source import Source, identify
+from apps.viewer.tables import rows_of
 from apps.viewer.verdicts import number
 from apps.viewer.words import Names
 from medudl.data.cohort import Cohort, Series
@@ -75,22 +74,16 @@ def scans_of(output: Output) -> list[Scan]:
 
     Raises UserError: gone, half-written, or no table of scores.
     """
-    try:
-        text = (output.path / "scores.csv").read_text(encoding="utf-8")
-        rows = list(csv.DictReader(io.StringIO(text)))
-    except FileNotFoundError:
-        raise UserError("These maps are gone. Choose others, or look for unusual areas again.") from None
-    except (OSError, UnicodeDecodeError, csv.Error):
-        rows = []
-    if not rows or not set(rows[0]) >= _NEEDED:
-        raise UserError("The scores of these maps cannot be read: the file is damaged or still being written."
-                        " Wait a moment, or look for unusual areas again.")  # fmt: skip
+    rows = rows_of(
+        output.path / "scores.csv", _NEEDED, "These maps are gone. Choose others, or look for unusual areas again.",
+        "The scores of these maps cannot be read: the file is damaged or still being written. Wait a moment, or look"
+        " for unusual areas again.",
+    )  # fmt: skip
     found = [_scan(output, row, place) for place, row in enumerate(rows, start=1)]
     return sorted(found, key=lambda scan: (scan.score is None, -(scan.score or 0), scan.number))
 
 
-def _scan(output: Output, row: dict[str, Any], place: int) -> Scan:
-    text = {name: value if isinstance(value, str) else "" for name, value in row.items()}
+def _scan(output: Output, text: dict[str, str], place: int) -> Scan:
     name = text["map"]
     # A name and nothing else: a table that somebody made must not lead to another place.
     known = name.endswith(_ENDING) and Path(name).name == name and not name.startswith(".")

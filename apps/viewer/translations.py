@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from apps.viewer.anomalies import Shelf
 from apps.viewer.catalogue import CohortFile, read_json
 from apps.viewer.source import Source, identify
+from apps.viewer.tables import rows_of
 from apps.viewer.translations_find import TranslationFolder
 from apps.viewer.verdicts import number
 from medudl.data.cohort import Series
@@ -82,22 +81,16 @@ def translations_of(folder: TranslationFolder) -> list[Translation]:
 
     Raises UserError: gone, half-written, or no table of translations.
     """
-    try:
-        text = (folder.path / "translations.csv").read_text(encoding="utf-8")
-        rows = list(csv.DictReader(io.StringIO(text)))
-    except FileNotFoundError:
-        raise UserError("These synthetic scans are gone. Choose others, or translate again.") from None
-    except (OSError, UnicodeDecodeError, csv.Error):
-        rows = []
-    if not rows or not set(rows[0]) >= _NEEDED:
-        raise UserError("The table of these synthetic scans cannot be read: it is damaged or still being written."
-                        " Wait a moment, or translate again.")  # fmt: skip
+    rows = rows_of(
+        folder.path / "translations.csv", _NEEDED, "These synthetic scans are gone. Choose others, or translate again.",
+        "The table of these synthetic scans cannot be read: it is damaged or still being written. Wait a moment, or"
+        " translate again.",
+    )  # fmt: skip
     found = [_row(folder, row, place) for place, row in enumerate(rows, start=1)]
     return sorted(found, key=lambda one: (not one.made, -len(one.warnings), -(one.uncertainty or 0), one.number))
 
 
-def _row(folder: TranslationFolder, row: dict[str, Any], place: int) -> Translation:
-    text = {name: value if isinstance(value, str) else "" for name, value in row.items()}
+def _row(folder: TranslationFolder, text: dict[str, str], place: int) -> Translation:
     part = {name: text.get(name, "") for name in ("study", "contrast", "cycle_unit", "problem")}
     names, units = text["volume"].split("; "), text.get("unit", "").split("; ")
     made = [_made(folder.path, name, units[n] if n < len(units) else units[-1]) for n, name in enumerate(names)]

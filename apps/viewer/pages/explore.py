@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from apps.viewer.catalogue import Catalogue, EmbeddingFolder, RunFolder
+from apps.viewer.choice import choice
 from apps.viewer.explore_component import explore
 from apps.viewer.explore_desk import Shown
 from apps.viewer.explore_faces import Faces
@@ -31,7 +32,9 @@ def page() -> None:
     with right:
         view = _view(bool(options))
     with left:
-        chosen = _pick(options) if view in ("cases", "groups") else None
+        gone = "The link names a map that is not in this folder any more. This is another one."
+        wanted = options and view in ("cases", "groups")
+        chosen = choice("Map", options, "map", gone, _word) if wanted else None
     if view == "play":
         play()
     elif view == "how":
@@ -52,22 +55,6 @@ def _view(some: bool) -> str:
     chosen = st.segmented_control("Part", list(_VIEWS), key=_VIEW, format_func=lambda name: _VIEWS[name],
                                   label_visibility="collapsed")  # fmt: skip
     return str(chosen or "cases")
-
-
-def _pick(options: dict[str, EmbeddingFolder | RunFolder]) -> EmbeddingFolder | RunFolder | None:
-    """What the address names, else the first one; the box opens another."""
-    if not options:
-        return None
-    wanted, ids = st.query_params.get("map", ""), list(options)
-    if wanted and wanted not in options:
-        st.info("The link names a map that is not in this folder any more. This is another one.")
-    now = wanted if wanted in options else ids[0]
-    picked = st.selectbox("Map", ids, index=ids.index(now), format_func=lambda id: _word(options[id]),
-                          key=f"explore-map-{now}-{len(ids)}", label_visibility="collapsed")  # fmt: skip
-    if picked != now:
-        st.query_params.from_dict({"map": picked})
-        st.rerun()
-    return options[now]
 
 
 def _word(option: EmbeddingFolder | RunFolder) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from apps.viewer.catalogue import Catalogue, RunFolder
+from apps.viewer.choice import choice
 from apps.viewer.house import house
 from apps.viewer.samples_component import samples as component
 from apps.viewer.samples_conditions import conditions_of
@@ -33,7 +34,8 @@ def page() -> None:
         return
     left, right = st.columns([3, 5], vertical_alignment="center")
     with left:
-        chosen = _pick(options)
+        gone = "The link names samples that are not in this folder any more. These are others."
+        chosen = choice("Samples", options, "of", gone, _word)
     made = isinstance(chosen, SamplesFolder)
     with right:
         view = _view(made)
@@ -51,20 +53,6 @@ def _nothing(catalogue: Catalogue) -> None:
     empty("No samples yet", "Here images are shown that a model has made up, each beside the patient's image that is"
           " most like it.", "First train a generator: see the Train page. Then its samples can be made here with one"
           " button.")  # fmt: skip
-
-
-def _pick(options: dict[str, SamplesFolder | RunFolder]) -> SamplesFolder | RunFolder:
-    """What the address names, else the first one; the box opens another."""
-    wanted, ids = st.query_params.get("of", ""), list(options)
-    if wanted and wanted not in options:
-        st.info("The link names samples that are not in this folder any more. These are others.")
-    now = wanted if wanted in options else ids[0]
-    picked = st.selectbox("Samples", ids, index=ids.index(now), format_func=lambda id: _word(options[id]),
-                          key=f"samples-of-{now}-{len(ids)}", label_visibility="collapsed")  # fmt: skip
-    if picked != now:
-        st.query_params.from_dict({"of": picked})
-        st.rerun()
-    return options[now]
 
 
 def _word(option: SamplesFolder | RunFolder) -> str:

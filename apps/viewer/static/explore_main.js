@@ -3,29 +3,6 @@
 import { Explore } from "./explore.js";
 import { Play } from "./explore_play.js";
 import { Triple } from "./explore_triple.js";
+import { livingParts } from "./living.js";
 
-const PARTS = { cases: Explore, play: Play, triple: Triple };
-const living = new WeakMap(); // parent element -> { part, view, turn }
-
-/** Called at the first mount and again at each rerun of the page. Returns the cleanup of this turn. */
-export function mount(component) {
-  const parent = component.parentElement;
-  let entry = living.get(parent);
-  if (entry && entry.view !== component.data.view) {
-    entry.part.dispose();
-    entry = null;
-  }
-  if (!entry) {
-    entry = { part: new PARTS[component.data.view](parent), view: component.data.view, turn: 0 };
-    living.set(parent, entry);
-  }
-  entry.turn += 1;
-  const turn = entry.turn;
-  entry.part.update(component.data);
-  return () => {
-    if (entry.turn === turn) {
-      living.delete(parent);
-      entry.part.dispose();
-    }
-  };
-}
+export const mount = livingParts({ cases: Explore, play: Play, triple: Triple });
