@@ -64,7 +64,7 @@ class Classifier(Supervised):
         self.prepare = nn.Sequential(normal[norm](), nn.Dropout(dropout))
         self.linear = nn.Linear(width, len(classes))
         self.know(classes, counts, healthy, balanced)
-        self._knows_healthy = not bool(self.sick.all())
+        self._knows_healthy = bool(set(classes) & set(healthy or []))
 
     def players(self) -> dict[str, nn.Module]:
         """One: the linear layer and, unless it is frozen, the part of the body that it reads."""
