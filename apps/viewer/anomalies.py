@@ -125,6 +125,14 @@ class Row(Protocol):
         """None where nothing was made."""
 
 
+class Visited(Row, Protocol):
+    """A row that tells the visit too."""
+
+    @property
+    def study(self) -> str:
+        """As in the table of scans."""
+
+
 class Shelf:
     """The tables in which the scans of an output may stand: those of the folder, then the run's own."""
 
@@ -154,9 +162,20 @@ class Shelf:
         if found is None:
             return f"scan {scan.number}" if self.private else scan.subject or f"scan {scan.number}"
         file, row = found
+        return self._of(file).subject(row)
+
+    def study(self, scan: Visited) -> str:
+        """What the visit is called on the screen; nothing where only a table could say whether it is a name."""
+        found = self.find(scan)
+        if found is None:
+            return "" if self.private else scan.study
+        file, row = found
+        return self._of(file).study(row)
+
+    def _of(self, file: CohortFile) -> Names:
         if file.id not in self._names:
             self._names[file.id] = Names(file.cohort, self.private)
-        return self._names[file.id].subject(row)
+        return self._names[file.id]
 
     def title(self, scan: Row) -> str:
         """What the series is called."""

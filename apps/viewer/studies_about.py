@@ -14,7 +14,7 @@ _SIDE = {"L": "left", "R": "right", "A": "anterior", "P": "posterior", "S": "sup
 def about(file: CohortFile, row: Series, names: Names) -> None:
     """What is known of a series, without the patient's identity unless the viewer was told to show it."""
     facts = {
-        "Patient": names.subject(row), "Study": row.study, "Modality": row.modality, "Contrast": row.contrast,
+        "Patient": names.subject(row), "Study": names.study(row), "Modality": row.modality, "Contrast": row.contrast,
         "Contrast named by": str(file.cohort.meta.get("contrast_rules", {}).get(row.series, "")),
         "Voxels": size(row), "Voxel size": _mm(spacing(row)),
         "Field of view": _mm(field_of_view(row)),

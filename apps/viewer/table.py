@@ -33,7 +33,7 @@ def frame(rows: Sequence[Series], names: Names) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "Patient": [names.subject(row) for row in rows],
-            "Study": [row.study for row in rows],
+            "Study": [names.study(row) for row in rows],
             "Modality": [row.modality for row in rows],
             "Series": [names.title(row) for row in rows],
             "Voxels": [size(row) for row in rows],

@@ -42,7 +42,7 @@ def frame(scans: list[Translation], shelf: Shelf) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "Patient": [shelf.subject(scan) for scan in scans],
-            "Study": [scan.study for scan in scans],
+            "Study": [shelf.study(scan) for scan in scans],
             "Made": [f"{scan.to} from {shelf.title(scan)}" if scan.made else "nothing" for scan in scans],
             _with_unit("Mean uncertainty", {scan.unit for scan in scans if scan.made}): [s.uncertainty for s in scans],
             _with_unit("Cycle error", {scan.cycle_unit for scan in scans if scan.cycle_unit}): [

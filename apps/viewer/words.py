@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from medudl.data.cohort import NOTE, Cohort, Series
@@ -17,8 +17,10 @@ _GUESSED = (
 PSEUDONYM = re.compile(r"p[0-9a-f]{12}")
 _PLACE = re.compile(r"\S*[/\\]\S*|\S+\.(?:nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm|dicom|ima|png|jpe?g|npz|csv|tsv)\b", re.I)
 _ENDS_IN_A_PLACE = re.compile(r"(the same voxels as|another mask fits too and is not used|images in)\b.*", re.S)
-_SAID = ((r"(\d[\d,]* masks?) that no --masks pattern names: left out", r"\1 that are not of lesions: left out"),)
+_SAID = ((r"(\d[\d,]* masks?) that no --masks pattern names: left out", r"\1 that may not be of lesions: left out"),)
 _ADVICE = (
+    (r"may not be of lesions: left out",
+     "If they outline lesions, name them with medudl index --masks; without it these patients count as healthy."),
     (r": left out", "Nothing to do, unless you miss them."),
     (r"an incomplete copy", "The whole series is in the table too: leave this copy out."),
     (r"mask", "Check the mask: without it this patient would count as healthy."),
@@ -53,6 +55,10 @@ class Names:
         readings = [str(reading) for reading in cohort.meta.get("readings", {})]
         self.guessed = any(reading.startswith(_GUESSED) for reading in readings)
         self._numbers = {name: n for n, name in enumerate(dict.fromkeys(row.subject for row in rows), start=1)}
+        self._visits: dict[str, list[str]] = defaultdict(list)  # of each patient, in the table's order
+        for row in rows:
+            if row.study not in self._visits[row.subject]:
+                self._visits[row.subject].append(row.study)
         self._titles = _titles(rows)
         self._rows = {row.path: row for row in rows}
 
@@ -63,6 +69,8 @@ class Names:
             f"Patients are told apart by {_hidden(by) if self.private else by} ({count(n, 'series', 'series')})."
             for by, n in known.items()
         ]
+        visits = {str(by): int(n) for by, n in self.cohort.meta.get("visits", {}).items()}
+        told += [f"Visits are told apart by {by} ({count(n, 'series', 'series')})." for by, n in visits.items()]
         if self.guessed:
             told.append("If that is wrong, say where the patient stands in a path: medudl index --pattern.")
         if self.guessed and self.private:
@@ -74,6 +82,12 @@ class Names:
         """The patient: the table's pseudonym; "patient 3" where the table only guessed a name from files or folders."""
         known = not (self.guessed and self.private) or PSEUDONYM.fullmatch(row.subject)
         return (row.subject if known else f"patient {self._numbers[row.subject]}") or "unknown"
+
+    def study(self, row: Series) -> str:
+        """The visit, likewise: "visit 2" where the table only guessed it from a folder's name."""
+        if row.study and self.private and self.cohort.meta.get("visits") and row.format != "dicom":
+            return f"visit {self._visits[row.subject].index(row.study) + 1}"
+        return row.study
 
     def title(self, row: Series) -> str:
         """The series among those of its study: "T1", "T1 (2)"."""

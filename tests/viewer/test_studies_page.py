@@ -108,7 +108,7 @@ def test_filters_outlive_a_visit_to_the_viewer(phantoms: Path, draw: Draw) -> No
 def test_notes_are_told_in_the_screens_words(phantoms: Path, draw: Draw) -> None:
     app = draw(phantoms)
     app.button_group(key="view").set_value("Problems (0), 1 note").run()
-    assert app.table[0].value["What is wrong"].tolist() == ["5 masks that are not of lesions: left out."]
+    assert app.table[0].value["What is wrong"].tolist() == ["5 masks that may not be of lesions: left out."]
 
 
 def test_a_filter_whose_value_is_gone_lets_everything_through(phantoms: Path, tmp_path: Path, draw: Draw) -> None:
@@ -335,6 +335,17 @@ def test_patients_whose_names_were_guessed_are_numbered() -> None:
     assert [Names(cohort, False).subject(row) for row in rows] == ["Miller", "p0123456789ab", "Miller"]
     told = Cohort.of(".", rows, {"readings": {"the sub- part of a BIDS name": 3}})
     assert Names(told, True).subject(rows[0]) == "Miller"
+
+
+def test_visits_whose_names_were_guessed_are_numbered() -> None:
+    rows = [replace(row, format=kind, study=study) for row, kind, study in zip(
+        ROWS, ("nifti", "nifti", "dicom"), ("Miller 2019", "Miller 2020", "s0123456789ab"), strict=True)]  # fmt: skip
+    rows = [replace(row, subject="a") for row in rows]
+    by = "the folder below the patient's in which a contrast occurs again"
+    cohort = Cohort.of(".", rows, {"readings": {"the top folder below PATH": 3}, "visits": {by: 2}})
+    assert [Names(cohort, True).study(row) for row in rows] == ["visit 1", "visit 2", "s0123456789ab"]
+    assert [Names(cohort, False).study(row) for row in rows] == ["Miller 2019", "Miller 2020", "s0123456789ab"]
+    assert f"Visits are told apart by {by} (2 series)." in Names(cohort, True).readings()
 
 
 def test_a_file_of_a_series_is_not_named() -> None:

@@ -122,7 +122,8 @@ def _switch(folder: TranslationFolder, scans: list[Translation], scan: Translati
 
 
 def _line(scan: Translation, shelf: Shelf) -> str:
-    study = f" · {scan.study}" if scan.study else ""
+    visit = shelf.study(scan)
+    study = f" · {visit}" if visit else ""
     if not scan.made:
         return f"{shelf.subject(scan)}{study} · {shelf.title(scan)} · not translated"
     sure = f" · ± {scan.uncertainty:.3g}" if scan.uncertainty is not None else ""
