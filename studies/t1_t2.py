@@ -1,7 +1,7 @@
 """Study `t1_t2`: is a T2 that pix2pix makes of a real T1 better than what simple regressions make?
 
 Protocol, fixed before the first run.
-Data: pgbm, 7 studies of 4 patients with registered T1 and T2 (glioblastoma, whole head), one patient left out in turn,
+Data: pgbm, 6 studies of 4 patients with registered T1 and T2 (glioblastoma, whole head), one patient left out in turn,
 the other three to learn from. Axial slices, padded to a square (220 mm in all of them) and brought to 128 x 128; each
 volume's percentiles .5 and 99.5 to 0 and 1. The head: `foreground.body` of T1. Training slices hold a tenth of it or
 more, mirrored at random, both sides alike. Which T2 is right is scaled by its own percentiles, for all methods alike.
