@@ -50,7 +50,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-proofs: $(READY)
+proofs: viewer
 	$(ONE) $(BIN)/pytest -n 2 --dist worksteal -m proof --durations=20
 
 study: $(READY)
