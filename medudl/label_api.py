@@ -101,12 +101,13 @@ def label_queue(
 
 
 def default_settings(store: LabelStore, cohort: Cohort, out: Path, overrides: Sequence[str]) -> Config:
-    """Those of a run that was stopped at `out`; else semi_supervised_gan, made to fit the scans of a store."""
-    from medudl.labelling.settings import CONFIG, fitting
+    """Those of a run that was stopped at `out`; else a config made to fit the scans of a store, see `chosen`."""
+    from medudl.labelling.settings import chosen
 
     if (out / "config.yaml").is_file():
         return read_config(out / "config.yaml", overrides)
-    return read_config(config_path(CONFIG), [*fitting(store, cohort), *overrides])
+    name, settings = chosen(store, cohort)
+    return read_config(config_path(name), [*settings, *overrides])
 
 
 def label_train(
@@ -115,7 +116,7 @@ def label_train(
 ) -> list[str]:  # fmt: skip
     """Train on the labels there are and put the rest in a new order. Returns sentences.
 
-    config: None, for semi_supervised_gan made to fit the scans of the store (`medudl.labelling.settings`). Writes
+    config: None, for one made to fit the scans of the store (`medudl.labelling.settings.chosen`). Writes
     OUT/labels.json: how many labels it knew, and how right it is on the labelled random test set alone. A training that
     was stopped goes on with the same call, on the labels that it began with.
     """

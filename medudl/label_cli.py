@@ -135,7 +135,7 @@ def train(
     out: Annotated[Path, typer.Option("-o", "--out", help="The new run folder.")],
     config: Annotated[
         str | None,
-        typer.Argument(help="A YAML file, or the name of a config; default: semi_supervised_gan, to fit these scans."),
+        typer.Argument(help="A YAML file, or the name of a config; default: one that fits these scans."),
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="train.steps=500, method.init=RUN ...")] = None,
     cohort: Cohort = None,

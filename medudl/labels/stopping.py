@@ -161,8 +161,8 @@ def _weights(truth: NDArray[np.int64], subjects: Sequence[str], repeats: int, se
 def _untold(points: int, patients: int, more: int) -> Value:
     unknown = Estimate(math.nan, math.nan, math.nan, patients)
     if points < LEAST_POINTS:
-        had = f"{points} training" if points == 1 else f"{points} trainings"
-        why = f"that takes {LEAST_POINTS} trainings with different numbers of labels, there are {had}"
+        had = "there is 1 training" if points == 1 else f"there are {points} trainings"
+        why = f"that takes {LEAST_POINTS} trainings with different numbers of labels, {had}"
     else:
         why = "that takes two test patients and two classes among them that are labelled"
     return Value(unknown, unknown, more, f"What the next {more} labels are worth cannot be told yet: {why}.")

