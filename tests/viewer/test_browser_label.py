@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SCREEN, running
-from label_folders import add_ranking, save, truth_of, write_store
+from label_folders import CLASSES, add_ranking, save, truth_of, write_cases, write_store
 from playwright.sync_api import Browser, BrowserContext, Page, Response
 
+from medudl.data.cohort import Cohort
 from medudl.labels.store import LabelStore
 
 READY = "() => window.medudlLabel?.painted && performance.now() - window.medudlLabel.painted > 380"
@@ -75,6 +76,17 @@ def judge(page: Page, store: LabelStore) -> str:
     page.keyboard.press("12"[truth_of(store, case) == "sick"])
     page.wait_for_function(f"() => window.medudlLabel.saving.times.length > {before}")
     return case
+
+
+def test_no_crosshair_lies_over_a_film_unless_asked_for(page: Page, view: Callable[..., str], tmp_path: Path) -> None:
+    shown = "() => window.medudlLabel.viewer.crosshairShown"
+    for name, shape, expected in (("films", (32, 32, 1), False), ("volumes", (32, 32, 12), True)):
+        cohort = Cohort.read(write_cases(tmp_path / name, 3, shape))
+        LabelStore.create(tmp_path / name / "labels.sqlite", cohort, CLASSES)
+        begin(page, view(tmp_path / name))
+        assert page.evaluate(shown) is expected
+        page.keyboard.press("x")
+        assert page.evaluate(shown) is not expected
 
 
 def test_from_the_first_key_to_a_new_order_without_a_click(

@@ -19,7 +19,7 @@ export class Scene {
     this.smooth = true;
     this.neurological = false;
     this.space = "LPS";
-    this.crosshairShown = true;
+    this.crosshairShown = null; // until the first series is known
     this.overlaysHidden = false;
     this.slab = null; // "max", "mean", "min"
     this.slabMm = 10;

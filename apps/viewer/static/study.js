@@ -95,6 +95,7 @@ export class Study extends Scene {
         this.crosshair = [...this.data.start.mm];
       }
     }
+    this.crosshairShown ??= this.volumes[this.reference].shape[2] > 1; // over a film it only hides what is to be seen
     if (this.opened) {
       this.settle(); // the address still names a slice of the series before
     }
