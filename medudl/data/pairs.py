@@ -35,7 +35,7 @@ _FINE_MM = 1.0  # finer voxels are taken every other one
 class Match:
     """here: mutual information in nats as the pair lies; best: of the best move tried; move: that move in words.
 
-    mirrored: whether that move is a mirror image, which no registration undoes.
+    mirrored: whether that move is a mirror image, or a turn by 180 degrees, which no registration here undoes.
     """
 
     here: float
@@ -82,8 +82,8 @@ def _told(found: Match, source: str, target: str) -> str:
     figures = f"({found.best:.2f} against {found.here:.2f} nats)"
     if found.mirrored:
         return (
-            f"{target} is mirrored against {source}: {found.move} it matches better {figures}; mend the affine of one,"
-            " leave the study out with data.where, or set data.pairs: trust"
+            f"{target} is {found.move.split()[0]} against {source}: {found.move} it matches better {figures}; mend the"
+            " affine of one, leave the study out with data.where, or set data.pairs: trust"
         )
     return (
         f"{source} and {target} do not lie on each other, {target} {found.move} matches better {figures}; set"
@@ -102,8 +102,9 @@ def match(source: Array, target: Array, inside: NDArray[np.bool_], spacing: Spac
     """How well two volumes on one grid match, and whether they would match better moved.
 
     The target is moved by 3 mm to and fro along each axis, or by one whole voxel where voxels are coarser than that;
-    turned by 4 degrees to and fro in the slice; mirrored along each axis. Mutual information of 32 x 32 bins (1st to
-    99th percentile) over the voxels `inside`. source, target: (D, H, W); spacing: mm.
+    turned by 4 degrees to and fro in the slice; mirrored along each axis; turned by 180 degrees about each. Mutual
+    information of 32 x 32 bins (1st to 99th percentile) over the voxels `inside`. source, target: (D, H, W); spacing:
+    mm.
     """
     cut = _cut(inside, spacing)
     inside = inside[cut]
@@ -142,7 +143,7 @@ def _binned(values: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def _moves(target: Array, cut: Cut, spacing: Spacing) -> Iterator[tuple[str, bool, Array]]:
-    """(words, whether it is a mirror image, moved target), each cut; what comes in from outside repeats the border."""
+    """(words, `Match.mirrored`, moved target), each cut; what comes in from outside repeats the border."""
     plain = target[cut]
     for axis, name in enumerate(("from slice to slice", "along the rows", "along the columns")):
         if target.shape[axis] == 1:
@@ -159,6 +160,8 @@ def _moves(target: Array, cut: Cut, spacing: Spacing) -> Iterator[tuple[str, boo
                 moved = ndimage.shift(plain, shift, order=1, mode="nearest")
                 yield f"moved by about {STEP_MM:g} mm {name}", False, moved
         yield f"mirrored {name}", True, np.flip(target, axis)[cut]
+    for about, axes in (("in the slice", (1, 2)), ("about the rows", (0, 2)), ("about the columns", (0, 1))):
+        yield f"turned by 180 degrees {about}", True, np.flip(target, axes)[cut]
     for way in (-1, 1):
         turned = ndimage.rotate(plain, way * TURN_DEGREES, axes=(1, 2), reshape=False, order=1, mode="nearest")
         yield f"turned by about {TURN_DEGREES:g} degrees in the slice", False, turned

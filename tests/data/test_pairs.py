@@ -57,6 +57,9 @@ def test_thick_slices_moved_by_one_and_mirror_images_are_seen(depth: int) -> Non
             found = match(source, np.flip(target, axis), inside, (6.5, mm, mm))
             assert found.apart and found.mirrored and found.move == f"mirrored {name}"
             assert found.best == pytest.approx(match(source, target, inside, (6.5, mm, mm)).here), "no move is left"
+    for about, axes in (("in the slice", (1, 2)), ("about the rows", (0, 2)), ("about the columns", (0, 1))):
+        found = match(source, np.flip(target, axes), inside, (6.5, 1.0, 1.0))
+        assert found.apart and found.mirrored and found.move == f"turned by 180 degrees {about}"
 
 
 def test_a_coarse_axis_in_the_slice_is_moved_by_whole_voxels() -> None:
@@ -122,12 +125,13 @@ def test_real_pairs_lie_on_each_other_and_moved_ones_do_not(real_data: Path) -> 
             moved = [ndimage.shift(target, (0, far / mm[1], 0), order=1, mode="nearest") for far in (3, 4, 6, 10)]
             last = len(target) - 1
             moved += [target[(np.arange(last + 1) + way).clip(0, last)] for way in (-1, 1)]
-            mirrored = [match(source, np.flip(target, axis), inside, mm) for axis in range(3)]
+            axes = [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+            mirrored = [match(source, np.flip(target, axis), inside, mm) for axis in axes]
             seen += all(match(source, one_moved, inside, mm).apart for one_moved in moved) and all(
                 found.apart and found.mirrored for found in mirrored
             )
     print(
         f"{refused} of {pairs} registered pairs refused; {seen} of {pairs} refused at each of 3, 4, 6 and 10 mm and one"
-        " slice to and fro, and told as mirrored along each axis"
+        " slice to and fro, and told as mirrored along each axis and as turned by 180 degrees about each"
     )
     assert pairs >= 40 and refused == 0 and seen == pairs
