@@ -37,6 +37,14 @@ _MASKS_ALONE = {"roi", "rois", "label", "labels", "lesion", "lesions"}  # masks 
 _MASK_FOLDERS = _MASKS | {"labels", "labelstr", "labelsts", "labelsval", "rois", "annotations"}
 _MOST = 0.9  # share of the files that must be named after their folder
 _FILES = 20  # in a patient's folder
+_MANY = 5  # folders in one, on average, that are rather patients of a hospital than visits of a patient
+# What visits are called: a date, a number or letter, "ses-2", "baseline".
+_VISIT = re.compile(
+    r"\d{6,8}|\d{4}[-_.]\d{1,2}.*|[a-z]|\d{1,2}|(?:mri?|ct)[-_ ]?\d{1,2}"
+    r"|(?:ses|session|visit|tp|time|timepoint|scan|exam|study|baseline|base|follow[-_ ]?up|fu|pre|post|day|week|month|year)"
+    r"(?:[-_ ]?op)?[-_ ]?\w{0,3}",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,11 @@ def is_mask(below: str, stem: str) -> bool:
 def who(drafts: Sequence[Draft], stems: Sequence[str]) -> list[Who]:
     """Patient and visit of each file. drafts: with their contrast and modality; stems: their names without ending.
 
-    In this order: a folder that the names of its files begin with ("P1/2019/P1_2019_T1"); the top folder, where
-    folders hold one file a contrast, or names repeat ("P1/2019/T1"); the name without its contrast ("P1_T1"), where
-    that leaves one name for several contrasts; else each file is a patient of its own. Folders that name a modality, a
-    contrast or a split do not count. Visits: the folder below the patient's in which one contrast occurs again.
+    In this order: a folder whose name the names of its files hold ("P1/2019/P1_2019_T1"); the top folder, or one below
+    it (see `_first`), where folders hold one file a contrast, or names repeat ("P1/2019/T1"); the name without its
+    contrast ("P1_T1"), where that leaves one name for several contrasts; else each file is a patient of its own.
+    Folders that name a modality, a contrast or a split do not count. Visits: the folder below the patient's in which
+    one contrast occurs again.
     """
     places = [_place(draft, stem) for draft, stem in zip(drafts, stems, strict=True)]
     found: dict[int, Who] = {}
@@ -120,7 +129,6 @@ def _level(drafts: Sequence[Draft], places: Sequence[Place]) -> tuple[int | None
     """The depth of the patients' folders, None where no folder is a patient's; and how that was told."""
     if not all(place.folders for place in places):
         return None, ""
-    top = 0, "the top folder below PATH"
     parents = [draft.below.rpartition("/")[0] for draft in drafts]
     trunks: dict[tuple[str, str], set[str]] = defaultdict(set)
     for parent, place in zip(parents, places, strict=True):
@@ -129,14 +137,41 @@ def _level(drafts: Sequence[Draft], places: Sequence[Place]) -> tuple[int | None
     crowded = 2 * sum(parent in several for parent in parents) > len(places)
     for level in range(min((len(place.folders) for place in places), default=0)):
         folders = {place.folders[level] for place in places}
-        begun = sum(place.trunk.lower().startswith(place.folders[level].lower()) for place in places)
+        named = sum(_holds(place.trunk, place.folders[level]) for place in places)
         few = 1 < len(folders) and len(places) <= _FILES * len(folders)  # a class or a hospital holds more
-        if begun >= _MOST * len(places) and (few or not crowded):
-            return top if level == 0 else (level, "the folder that its files are named after")
+        if named >= _MOST * len(places) and (few or not crowded):
+            return level, _words_of(level, "the folder that its files are named after")
     repeated = len({place.stem for place in places}) < len(places)
-    if crowded:  # folders hold several scans of one kind: of several patients, unless their names repeat
-        return top if repeated else (None, "")
-    return top if repeated or len(trunks) > len(set(parents)) else (None, "")
+    # Folders that hold several scans of one kind are of several patients, unless their names repeat.
+    if repeated or not crowded and len(trunks) > len(set(parents)):
+        level = _first(places)
+        return level, _words_of(level, f"the folder at depth {level + 1} below PATH")
+    return None, ""
+
+
+def _words_of(level: int, otherwise: str) -> str:
+    return "the top folder below PATH" if level == 0 else otherwise
+
+
+def _holds(name: str, folder: str) -> bool:
+    """Whether a file's name holds a folder's name as a word: "ADNI_002_S_0295_MR" holds "002_S_0295"."""
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(folder)}(?![A-Za-z0-9])", name, re.IGNORECASE) is not None
+
+
+def _first(places: Sequence[Place]) -> int:
+    """The first depth that can be patients': below a folder that all share, or a few that hold many others each.
+
+    Folders that are called like visits end the search: those above them are patients, be there one or many.
+    """
+    for level in range(min(len(place.folders) for place in places) - 1):
+        inside: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for place in places:
+            inside[place.folders[: level + 1]].add(place.folders[level + 1])
+        names = [name for own in inside.values() for name in own]
+        visits = sum(_VISIT.fullmatch(name) is not None for name in names)
+        if 2 * visits > len(names) or 1 < len(inside) and len(names) < _MANY * len(inside):
+            return level
+    return min(len(place.folders) for place in places) - 1
 
 
 def _visits(places: Sequence[Place], level: int) -> int | None:

@@ -17,6 +17,7 @@ from medudl.errors import UserError
 
 __all__ = ["inline"]
 TOP, FILE = "the top folder below PATH", "the file: each counts as a patient of its own"
+ADNI = (("002_S_0295", "2006-04-18"), ("002_S_0295", "2007-05-01"), ("003_S_0001", "2006-03-01"))
 Row = tuple[str, str, str, str]
 
 
@@ -61,6 +62,33 @@ def read(*below: str) -> tuple[list[Row], set[str]]:
             "the folder that its files are named after", id="a hospital is no patient",
         ),
         pytest.param(
+            [f"task/brain/{who}/{what}.nii" for who in ("1BA001", "1BA005") for what in ("ct", "mr")],
+            [("1BA001", "", "CT"), ("1BA001", "", ""), ("1BA005", "", "CT"), ("1BA005", "", "")],
+            "the folder at depth 3 below PATH", id="folders that all share",
+        ),
+        pytest.param(
+            [f"{place}/x{place[0]}{n}/T1.nii" for place in ("bonn", "ulm") for n in range(5)],
+            [(f"x{place[0]}{n}", "", "T1") for place in ("bonn", "ulm") for n in range(5)],
+            "the folder at depth 2 below PATH", id="hospitals with many patients",
+        ),
+        pytest.param(
+            ["data/P1/19911119/T1.nii", "data/P1/19920402/T1.nii", "data/P2/19950329/T1.nii"],
+            [("P1", "19911119", "T1"), ("P1", "19920402", "T1"), ("P2", "19950329", "T1")],
+            "the folder at depth 2 below PATH", id="a folder above the patients",
+        ),
+        pytest.param(
+            ["P1/baseline/T1.nii", "P1/followup/T1.nii"], [("P1", "baseline", "T1"), ("P1", "followup", "T1")], TOP,
+            id="visits of one patient",
+        ),
+        pytest.param(
+            [f"{who}/{who}-{n:03}/T1.nii" for who in ("P1", "P2") for n in range(3)],
+            [(who, f"{who}-{n:03}", "T1") for who in ("P1", "P2") for n in range(3)], TOP, id="fewer patients in doubt",
+        ),
+        pytest.param(
+            [f"{who}/{day}/I{n}/ADNI_{who}_MR_MPRAGE_I{n}.nii" for n, (who, day) in enumerate(ADNI)],
+            [(who, day, "T1") for who, day in ADNI], TOP, id="named in the middle",
+        ),
+        pytest.param(
             ["P1/P1_ax_T1.nii", "P1/P1_cor_T1.nii", "P2/P2_ax_T1.nii", "P2/P2_cor_T1.nii"],
             [("P1", "", "T1"), ("P1", "", "T1"), ("P2", "", "T1"), ("P2", "", "T1")], TOP, id="several of a contrast",
         ),
@@ -103,6 +131,20 @@ def read(*below: str) -> tuple[list[Row], set[str]]:
 def test_patients_visits_and_contrasts(paths: list[str], expected: list[tuple[str, ...]], reading: str) -> None:
     rows, readings = read(*paths)
     assert [row[:3] for row in rows] == expected and readings == {reading}
+
+
+@pytest.mark.parametrize(
+    "name", ["19911119", "2006-04-18_08_20", "a", "2", "ses-01", "MR2", "followup", "pre-op", "tp1"]
+)
+def test_what_visits_are_called(name: str) -> None:
+    rows, _ = read(f"all/P1/{name}/T1.nii", f"all/P2/{name}/T1.nii")
+    assert [row[0] for row in rows] == ["P1", "P2"]
+
+
+@pytest.mark.parametrize("name", ["Preston", "1BA001", "MR001", "patient2", "PGBM-001", "week-old-data"])
+def test_what_visits_are_not_called(name: str) -> None:
+    rows, _ = read(f"all/{name}/T1.nii", f"all/{name}x/T1.nii")
+    assert [row[0] for row in rows] == [name, f"{name}x"]
 
 
 def test_a_class_is_no_patient() -> None:
