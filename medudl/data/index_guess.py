@@ -41,8 +41,8 @@ _MANY = 5  # folders in one, on average, that are rather patients of a hospital 
 # What visits are called: a date, a number or letter, "ses-2", "baseline".
 _VISIT = re.compile(
     r"\d{6,8}|\d{4}[-_.]\d{1,2}.*|[a-z]|\d{1,2}|(?:mri?|ct)[-_ ]?\d{1,2}"
-    r"|(?:ses|session|visit|tp|time|timepoint|scan|exam|study|baseline|base|follow[-_ ]?up|fu|pre|post|day|week|month|year)"
-    r"(?:[-_ ]?op)?[-_ ]?\w{0,3}",
+    r"|(?:ses|session|visit|tp|time|timepoint|scan|exam|study|base|baseline|follow[-_ ]?up|fu|pre|post|day|week|month"
+    r"|year)(?:[-_ ]?op)?[-_ ]?\w{0,3}",
     re.IGNORECASE,
 )
 
