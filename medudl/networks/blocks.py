@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medudl.networks.two_slices import Conv3d
+from medudl.networks.thin_volumes import Conv3d
 
 Norm = Literal["group", "batch", "none"]
 

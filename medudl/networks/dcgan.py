@@ -15,7 +15,7 @@ from medudl.networks.blocks import Norm
 from medudl.networks.blocks import norm as norm_layer
 from medudl.networks.few_voxels import is_few
 from medudl.networks.padding import crop_to, pad_to_multiple
-from medudl.networks.two_slices import Conv3d
+from medudl.networks.thin_volumes import Conv3d, ConvTranspose3d, conv_transpose3d
 
 Upsampling = Literal["resize", "transposed"]
 
@@ -28,8 +28,8 @@ _FEW = 128  # voxels of a batch, up to which `ResizeConv` enlarges first; measur
 _SHIFTED = [[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]
 
 CONV: Mapping[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: Conv3d}
-TRANSPOSED: Mapping[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-_SPREAD_OUT: Mapping[int, Callable[..., Tensor]] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
+TRANSPOSED: Mapping[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: ConvTranspose3d}
+_SPREAD_OUT: Mapping[int, Callable[..., Tensor]] = {2: F.conv_transpose2d, 3: conv_transpose3d}
 
 
 def levels_of(size: Sequence[int]) -> int:

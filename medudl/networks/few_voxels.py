@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
+from medudl.networks.thin_volumes import Conv3d
+
 _FEW = 16  # voxels made of a batch, up to which a matrix product was the faster one
 
 
@@ -43,7 +45,7 @@ class FewVoxelConv2d(_FewVoxels, nn.Conv2d):
     """Convolution that is quick where little is left of an image; see `_FewVoxels`."""
 
 
-class FewVoxelConv3d(_FewVoxels, nn.Conv3d):
+class FewVoxelConv3d(_FewVoxels, Conv3d):
     """Convolution that is quick where little is left of a volume; see `_FewVoxels`."""
 
 
