@@ -205,8 +205,8 @@ def _by_name(drafts: Sequence[Draft], places: Sequence[Place]) -> list[Who]:
 def _place(draft: Draft, stem: str) -> Place:
     kind = draft.values.get("contrast") or draft.values.get("modality", "")
     folders = draft.below.split("/")[:-1]
-    if folders and folders[-1].lower().startswith("images"):
-        stem = re.sub(r"_\d{4}$", "", stem)  # the channel's number in the nnU-Net convention
+    if folders and folders[-1].lower() in ("imagestr", "imagests"):
+        stem = re.sub(r"_000\d$", "", stem)  # the channel's number in the nnU-Net convention
     kept = [f for f in folders if not any(_of_folder(f)) and not spelled(f) and f.lower() not in _HOLDERS]
     return Place(tuple(kept), _trunk(stem) if kind else stem, kind, stem)
 

@@ -115,6 +115,10 @@ def read(*below: str) -> tuple[list[Row], set[str]]:
             [("BRATS_01", "", ""), ("BRATS_01", "", ""), ("BRATS_02", "", "")], FILE, id="channels by number",
         ),
         pytest.param(
+            ["images/IM_0001.png", "images/IM_0002.png"], [("IM_0001", "", ""), ("IM_0002", "", "")], FILE,
+            id="numbers that are no channels",
+        ),
+        pytest.param(
             ["T1.nii.gz", "T2.nii.gz"], [("data", "", "T1"), ("data", "", "T2")], "the folder of the files",
             id="the folder of one patient",
         ),
