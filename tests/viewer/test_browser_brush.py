@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from label_folders import write_store
 from PIL import Image
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, TimeoutError
 from scenes import SHAPE, VOXEL, affines, indexed, write_markers
 from test_browser_label import PROBLEM, READY, SAID, begin
 
@@ -48,6 +48,18 @@ def take_up(page: Page) -> None:
             return
         page.wait_for_timeout(500)
     raise AssertionError(f"the brush did not come on: {page.evaluate(SAID)}")
+
+
+def put_down(page: Page, done: str) -> None:
+    """M until what it leads to is there: as in `take_up`. While a mask is being saved another M does nothing."""
+    for _ in range(5):
+        page.keyboard.press("m")
+        try:
+            page.wait_for_function(done, timeout=20_000)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError(f"the brush was not put down: {page.evaluate(SAID)}")
 
 
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
@@ -174,16 +186,14 @@ def test_a_mask_comes_back_is_painted_on_and_taken_back(page: Page, view: Callab
 
     def refuse(route: Route) -> None:
         lost.append(route)
-        route.fetch()  # it arrives, but its answer does not
+        route.fetch(timeout=100_000)  # it arrives, but its answer does not
         route.abort()
 
     page.route("**/paint", refuse)
-    page.keyboard.press("m")
-    page.wait_for_function("() => !window.medudlLabel.panel.problem.hidden")
+    put_down(page, "() => !window.medudlLabel.panel.problem.hidden")
     assert page.evaluate(PROBLEM).startswith("The mask is NOT saved.") and page.evaluate(MASK) == more
     page.unroute("**/paint")
-    page.keyboard.press("m")
-    page.wait_for_function(SAVED)
+    put_down(page, SAVED)
     assert [path.name for path in masks(store)] == [f"{case}_anna_{n}.nii.gz" for n in (1, 2)], "sent twice, one mask"
     assert [int(np.asarray(nibabel.load(path).dataobj).sum()) for path in masks(store)] == [first, more]
     assert [(event.kind, event.why) for event in store.events()][-1] == ("mask", "history") and len(lost) == 1
