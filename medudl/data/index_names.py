@@ -80,7 +80,7 @@ def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
     draft.values.setdefault("series", series_name(found.below, found.stem, draft.fragment))
     contrast, draft.rule = _contrast(found, values, names.rules, source)
     modality = ""
-    if not contrast and not values and found.format != "npz":
+    if not contrast and not (values and source == "pattern") and found.format != "npz":
         contrast, modality, where = shown_in(found.below.split("/")[:-1], found.stem)
         draft.rule = f"{where} (rule {contrast or modality})" if where else draft.rule
     if draft.model_output:
