@@ -203,3 +203,8 @@ def test_masks_are_no_scans_and_join_without_a_scan_pattern(tmp_path: Path) -> N
     nifti(tmp_path / "alone" / "seg.nii.gz", 9)
     with pytest.raises(UserError, match="holds no scans.*1 mask that no --masks pattern names"):
         index_paths([tmp_path / "alone"])
+
+
+def test_a_bids_name_whose_suffix_tells_nothing_is_read_by_its_other_words() -> None:
+    rows, readings = read("sub-01/sub-01_scan-T2.nii", "sub-02/T1/sub-02_run-1.nii")
+    assert rows == [("01", "", "T2", "MR"), ("02", "", "T1", "MR")] and readings == {"the sub- part of a BIDS name"}
