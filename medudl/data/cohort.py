@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,9 @@ class Cohort:
     @property
     def problems(self) -> list[str]:
         """Every problem and note as a sentence: those of the rows with their path, then those of other files."""
-        rows = [f"{row.path}: {each}" for row in self.series() if row.problems for each in row.problems.split("; ")]
+        series = self.series()
+        places = zip(series, self.places(series), strict=True)
+        rows = [f"{place}: {each}" for row, place in places if row.problems for each in row.problems.split("; ")]
         return rows + [str(problem) for problem in self.meta.get("problems", [])]
 
     @property
@@ -178,6 +181,15 @@ class Cohort:
         if lost is not None or not files:
             raise UserError(f"{lost or series.path}: in the cohort but absent; was it moved? run `medudl index` again")
         return files
+
+    def places(self, series: Sequence[Series]) -> list[str]:
+        """Where each lies, for a reader: its path; where a folder holds several series, its first file and how many."""
+        shared = Counter(row.path for row in series)
+        listed = [self.meta.get("files", {}).get(row.series, []) if shared[row.path] > 1 else [] for row in series]
+        return [
+            row.path if not files else f"{files[0]} and {len(files) - 1:,} more" if len(files) > 1 else files[0]
+            for row, files in zip(series, listed, strict=True)
+        ]
 
     def mask_path(self, series: Series) -> Path | None:
         """The file of the series' lesion mask, or None."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,12 @@ _ENDINGS = {
 _NEVER = {
     ".csv", ".tsv", ".json", ".txt", ".md", ".key", ".gz", ".zip", ".raw", ".zraw", ".py", ".html", ".pdf", ".xml",
     ".bval", ".bvec", ".yaml", ".yml", ".log",
+}  # fmt: skip
+# Endings of scans in formats that are not read, one of each pair of files, and of archives: what to do with them.
+_OTHER: Mapping[str, str] = {
+    **dict.fromkeys((".mgz", ".mgh", ".img", ".mnc", ".par", ".head"), "convert to NIfTI"),
+    **dict.fromkeys((".tif", ".tiff", ".bmp"), "convert to PNG"),
+    **dict.fromkeys((".zip", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z"), "unpack"),
 }  # fmt: skip
 _DICOM_ENDINGS = {".dcm", ".dicom", ".ima"}
 PAINTED = "labels_masks"  # what readers paint on scans (docs/labels.md): no scans
@@ -47,8 +54,8 @@ def ending(name: str) -> str:
     return ""
 
 
-def discover(paths: Sequence[str | Path]) -> tuple[list[Found], list[str]]:
-    """All scans below `paths`, sorted, each once; and sentences about files that pretend to be scans.
+def discover(paths: Sequence[str | Path]) -> tuple[list[Found], list[str], list[str]]:
+    """All scans below `paths`, sorted, each once; problems: files that pretend to be scans; notes: formats not read.
 
     Raises UserError: a path that does not exist, or none given.
     """
@@ -56,6 +63,7 @@ def discover(paths: Sequence[str | Path]) -> tuple[list[Found], list[str]]:
         raise UserError("no PATH given; name the folders or files to index")
     found: dict[Path, Found] = {}
     problems = []
+    others: dict[Path, str] = {}
     for given in map(Path, paths):
         if not given.exists():
             raise UserError(f"{show(given)}: no such file or folder; check its spelling")
@@ -65,7 +73,26 @@ def discover(paths: Sequence[str | Path]) -> tuple[list[Found], list[str]]:
             problems += [problem] if problem else []
             if kind:
                 found.setdefault(path.absolute(), Found(path, path.relative_to(top).as_posix(), kind))
-    return list(found.values()), problems
+            elif not problem:
+                others[path.absolute()] = other_ending(path.name)
+    return list(found.values()), problems, _told(Counter(others.values()))
+
+
+def other_ending(name: str) -> str:
+    """The ending of a scan in a format that is not read, or of an archive that may hold scans; "" of any other file."""
+    lower = name.lower()
+    return next((known for known in sorted(_OTHER, key=len, reverse=True) if lower.endswith(known)), "")
+
+
+def _told(others: Mapping[str, int]) -> list[str]:
+    """A sentence about each thing to do."""
+    notes = []
+    for advice in dict.fromkeys(_OTHER.values()):
+        found = {known: others[known] for known in sorted(others) if _OTHER.get(known) == advice}
+        if found:
+            listed = ", ".join(f"{number:,} {known}" for known, number in found.items())
+            notes.append(f"files that are not read: {listed}; {advice} what belongs to the cohort")
+    return notes
 
 
 def classify(path: Path, *, named: bool = False) -> tuple[str, str]:

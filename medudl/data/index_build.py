@@ -74,11 +74,11 @@ def _find(
     paths: Sequence[str | Path], rules: Rules, key: Key, names: Names, progress: Progress, workers: int
 ) -> Findings:
     """Find the files and read their headers."""
-    found, problems = discover(paths)
+    found, problems, unread = discover(paths)
     found, masks, notes = part_masks(found, rules.masks, rules.patterns)
     found, more = _fitting(found, names)
     results = list(header_pass([*found, *(mask.found for mask in masks)], progress, workers))
-    findings = Findings(masks=masks, problems=problems, notes=notes + more)
+    findings = Findings(masks=masks, problems=problems, notes=notes + more + unread)
     findings.mask_drafts = _mask_drafts(results[len(found) :])
     _sort(results[: len(found)], findings, Identity(key, rules.contrasts), names)
     return findings

@@ -93,28 +93,31 @@ def _reading(cohort: Cohort) -> Iterable[RenderableType]:
 
 def _problems(cohort: Cohort) -> Iterable[RenderableType]:
     rows = cohort.series()
-    blocked = [f"{row.path}: {row.problems}" for row in rows if not row.usable]
-    noted = [f"{row.path}: {row.problems}" for row in rows if row.usable and row.problems]
+    placed = list(zip(rows, cohort.places(rows), strict=True))
+    blocked = [f"{place}: {row.problems}" for row, place in placed if not row.usable]
+    noted = [f"{place}: {row.problems}" for row, place in placed if row.usable and row.problems]
     files = [str(problem) for problem in cohort.meta.get("problems", [])]
     notes = [str(note) for note in cohort.meta.get("notes", [])]
     if blocked:
         yield f"[bold]{count(len(blocked), 'series', 'series')} cannot be used as they are:[/]"
-        yield from _listed(blocked)
+        yield from _listed(blocked, "in the column problems of the table")
     if files:
         yield "[bold]Other problems:[/]"
-        yield from _listed(files)
+        yield from _listed(files, "in the .json beside the table")
     if noted or notes:
         yield "[bold]Worth knowing:[/]"
-        yield from _listed([text.replace(NOTE, "") for text in (*notes, *noted)])
+        worth_knowing = [text.replace(NOTE, "") for text in (*notes, *noted)]
+        yield from _listed(worth_knowing, "in the column problems of the table, or in the .json beside it")
     if not blocked and not files:
         yield "No problems found."
 
 
-def _listed(sentences: Sequence[str]) -> Iterable[str]:
+def _listed(sentences: Sequence[str], rest: str) -> Iterable[str]:
+    """The first sentences. rest: where all of them stand."""
     for sentence in sentences[:_SHOWN]:
         yield escape(f"  {sentence}")
     if len(sentences) > _SHOWN:
-        yield f"  and {len(sentences) - _SHOWN:,} more, in the column problems of the table"
+        yield f"  and {len(sentences) - _SHOWN:,} more, {rest}"
 
 
 def _patients(rows: Iterable[Series]) -> int:

@@ -207,3 +207,17 @@ def test_hidden_files_links_and_overlapping_paths(tmp_path: Path) -> None:
     (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
     cohort = index_paths([tmp_path / "in", tmp_path / "in" / "a.nii"])
     assert [row.path for row in cohort.series()] == ["a.nii", "linked/c.nii"]
+
+
+def test_scans_in_formats_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    for name in ("T1.mgz", "aseg.MGZ", "old.img", "old.hdr", "a.tar.gz", "b.zip", "c.tif", "log.gz", "x.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    told = [
+        "files that are not read: 1 .img, 2 .mgz; convert to NIfTI what belongs to the cohort",
+        "files that are not read: 1 .tif; convert to PNG what belongs to the cohort",
+        "files that are not read: 1 .tar.gz, 1 .zip; unpack what belongs to the cohort",
+    ]
+    with pytest.raises(UserError, match="holds no scans .*2 .mgz; convert"):
+        index_paths([tmp_path])
+    nifti(tmp_path / "a.nii", 1)
+    assert index_paths([tmp_path, tmp_path]).meta["notes"] == told

@@ -52,3 +52,22 @@ def test_a_sound_cohort_says_so_and_sizes_are_ranges() -> None:
     text = printed(Cohort.of(".", rows))
     assert "240-256 x 256 x 22-30" in text and "0.8-0.9 x 0.8 x 5-6.5" in text
     assert "No problems found." in text and "split" not in text
+
+
+def test_what_is_not_shown_stands_where_the_summary_says() -> None:
+    rows = [mr(f"{n}", "1", "T1", problems="truncated") for n in range(21)]
+    lines = [
+        line.strip() for line in printed(Cohort.of(".", rows, {"problems": ["a.dcm: no image"] * 22})).splitlines()
+    ]
+    assert "and 1 more, in the column problems of the table" in lines
+    assert "and 2 more, in the .json beside the table" in lines
+
+
+def test_series_that_share_a_folder_are_told_by_their_files() -> None:
+    rows = [
+        Series("A", series=name, path=folder, problems="a gap") for name, folder in (("1", "."), ("2", "."), ("3", "c"))
+    ]
+    cohort = Cohort.of(".", rows, {"files": {"1": ["b.dcm", "a.dcm", "c.dcm"], "2": ["d.dcm"], "3": ["c/e.dcm"]}})
+    told = ["b.dcm and 2 more: a gap", "d.dcm: a gap", "c: a gap"]
+    assert cohort.problems == told and told == [line.strip() for line in printed(cohort).splitlines()][-3:]
+    assert Cohort.of(".", rows).places(rows) == [".", ".", "c"], "without cohort.json the folder is all that is known"

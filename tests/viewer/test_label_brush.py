@@ -296,7 +296,7 @@ def voxels_at(path: Path) -> set[tuple[float, ...]]:
 
 def test_a_painted_mask_is_never_indexed_as_a_scan(desk: Desk) -> None:
     desk.paint(desk.act("next")["next"], ball())
-    found, _ = discover([desk.store.path.parent])
+    found, *_ = discover([desk.store.path.parent])
     assert len(found) == 4 and not any("labels_masks" in one.below for one in found)
     assert len(discover([desk.store.path.parent / "labels_masks"])[0]) == 1, "named itself it is taken"
 
