@@ -51,13 +51,25 @@ TEXT_RULES = (
     ("T1c", r"t1.{0,24}(\+ ?c|\+ ?gd|post|gad|\bgd\b|\bkm\b|\bce\b|contrast|enh)"),
     ("T1c", r"(post|gad|\bgd\b|\bce[- ]).{0,24}t1|\bt1(c|ce|gd)\b"),
     ("T1", r"t1.{0,12}flair|flair.{0,12}t1"),
-    ("FLAIR", r"flair|dark[-_ ]?fl|\btirm.{0,12}(dark|t2)"),
+    ("FLAIR", r"flair|\bt2f\b|dark[-_ ]?fl|\btirm.{0,12}(dark|t2)"),
     ("STIR", r"\bstir\b"),
     ("T2star", r"t2[-_ ]?(\*|star)|\bgre.{0,8}t2|\bhemo"),
     ("T1", r"t1|mp2?rage|\bspgr|bravo|\bvibe\b|\bthrive\b"),
     ("T2", r"t2"),
     ("PD", r"\bpd|proton"),
 )  # fmt: skip
+
+
+# What says that there is no contrast agent, though it names one; and what came after an operation, not after an agent.
+_NO_AGENT = re.compile(
+    r"\b(?:pre|non?|without|w/?o)[-_ ]*(?:contrast|gad\w*|gd|enh\w*|km|ce)(?![a-z])|post[-_ ]?op\w*", re.IGNORECASE
+)
+# Words of file names that begin like a contrast and are none: "T101" and "PD001" are patients, "Swiss" a study.
+_NO_CONTRAST = re.compile(
+    r"(?<![a-z0-9])(?:t[12](?:\d|dm)\w*|(?!pd(?:w|fs)?\d?\b|swi\d?\b|swan\b|loc(?:al|ali[sz]er)?s?\b|scout\b|survey\b|tracew?\b"
+    r"|hemo\b|perf(?:usion)?\b)(?:pd|swi|swan|loc|scout|survey|trace|hemo|perf)[a-z0-9]+)",
+    re.IGNORECASE,
+)
 
 
 def _flair(f: Facts) -> bool:
@@ -166,13 +178,13 @@ def is_synthetic(image_type: tuple[str, ...]) -> bool:
 def contrast_of_text(text: str) -> str:
     """The contrast of the first text rule that is found in a description, "" if none is."""
     # An underscore counts as a letter in \b, but parts words in descriptions and file names.
-    words = text[:256].replace("_", " ")
+    words = _NO_AGENT.sub(" ", text[:256].replace("_", " "))
     return next((name for name, expression in TEXT_RULES if re.search(expression, words, re.IGNORECASE)), "")
 
 
 def contrast_of_name(stem: str) -> str:
-    """As `contrast_of_text`, of a file name: no letter may stand before the match ("test1" is no T1)."""
-    words = stem[:256].replace("_", " ")
+    """As `contrast_of_text`, of a file name: a word must begin so ("test1" is no T1), and be no other ("T101")."""
+    words = _NO_CONTRAST.sub(" ", _NO_AGENT.sub(" ", stem[:256].replace("_", " ")))
     anchored = ((name, rf"(?<![a-z])(?:{expression})") for name, expression in TEXT_RULES)
     return next((name for name, expression in anchored if re.search(expression, words, re.IGNORECASE)), "")
 

@@ -12,7 +12,7 @@ from medudl.data.discover import Found
 from medudl.data.fault import show
 from medudl.data.identity import Key, safe_name
 from medudl.data.index_draft import Draft, Values, count, told
-from medudl.data.index_guess import is_mask
+from medudl.data.index_words import is_mask
 from medudl.data.index_worker import FLAT
 from medudl.data.patterns import Pattern, bids_mask, bids_values, first_match
 

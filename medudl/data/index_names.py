@@ -10,11 +10,13 @@ from medudl.data.contrast import TEXT_RULES, Facts, Rule
 from medudl.data.discover import Found, ending
 from medudl.data.identity import safe_name
 from medudl.data.index_draft import SYNTHETIC, Draft, series_name
-from medudl.data.index_guess import MODALITIES, shown_in, who
+from medudl.data.index_guess import who
+from medudl.data.index_words import MODALITIES, shown_in
 from medudl.data.patterns import Pattern, bids_folders, bids_values, first_match
 from medudl.data.splits import split_name
 from medudl.errors import UserError
 
+_VISITS = "folders and parts of names that are called like visits, or folders in which a contrast occurs again"
 _MR = {contrast for contrast, _ in TEXT_RULES}
 
 
@@ -72,7 +74,8 @@ def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
     values = names.of_pattern(found)
     source = "pattern"
     if not values:
-        values = {k: safe_name(v) for k, v in (bids_values(found.stem) or {}).items()}
+        named = bids_values(found.stem) or (bids_folders(found.below) if found.format != "npz" else {})
+        values = {k: safe_name(v) for k, v in named.items()}
         source = "BIDS name"
         if values:
             names.readings["the sub- part of a BIDS name"] += 1
@@ -101,7 +104,7 @@ def name_rest(drafts: Sequence[Draft], names: Names) -> None:
         draft.values["subject"] = guess.subject
         if guess.study:
             draft.values.setdefault("study", guess.study)
-            names.visits["the folder below the patient's in which a contrast occurs again"] += 1
+            names.visits[_VISITS] += 1
         names.readings[guess.reading] += 1
     for draft in nameless:
         if draft.fragment:

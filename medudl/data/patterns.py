@@ -74,7 +74,9 @@ def bids_values(stem: str) -> dict[str, str] | None:
     contrast, modality = _SUFFIXES.get(suffix, (suffix if "-" not in suffix else "", ""))
     if contrast == "T1" and "_ce-" in found["rest"]:
         contrast = "T1c"
-    values = {"subject": found["subject"], "study": found["study"] or "", "contrast": contrast, "modality": modality}
+    # Not of BIDS, but seen: the contrast after a hyphen, "sub-01-T1".
+    subject = re.sub(r"[-.](?:T1|T2|PD|FLAIR|CT|MR)\w{0,2}$", "", found["subject"], flags=re.IGNORECASE)
+    values = {"subject": subject, "study": found["study"] or "", "contrast": contrast, "modality": modality}
     return {name: value for name, value in values.items() if value}
 
 

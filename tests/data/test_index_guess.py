@@ -11,8 +11,8 @@ from index_scans import inline, nifti
 from medudl.data.discover import Found
 from medudl.data.index import index_paths
 from medudl.data.index_draft import Draft
-from medudl.data.index_guess import is_mask, shown_in
 from medudl.data.index_names import Names, name_draft, name_rest
+from medudl.data.index_words import is_mask, shown_in
 from medudl.errors import UserError
 
 __all__ = ["inline"]
@@ -184,6 +184,11 @@ def test_what_a_path_says_it_shows(folders: tuple[str, ...], stem: str, expected
         ("P1/mask.nii.gz", True), ("P1/P1_seg.nii.gz", True), ("P1/T1_brain-mask.nii.gz", True),
         ("labelsTr/P1.nii.gz", True), ("P1/roi.nii.gz", True), ("P1/T1_roi.nii.gz", False),
         ("P1/T1_masked.nii.gz", False), ("segal/T1.nii.gz", False), ("label_3/T1.nii.gz", False),
+        ("P1/T1_gt.nii.gz", True), ("P1/T1_brainmask.nii.gz", True), ("P1/mask1.nii.gz", True),
+        ("P1/aseg.nii.gz", True),
+        ("P1/aparc+aseg.nii.gz", True), ("P1/tumorseg.nii.gz", True), ("P1/ROI1.nii.gz", True),
+        ("MR/1/Ground/IMG-4.nii.gz", True), ("Segmentation/images/7.nii.gz", False),
+        ("images/masks/7.nii.gz", True), ("P1/Segovia.nii.gz", False), ("P1/Agt.nii.gz", False),
     ],
 )  # fmt: skip
 def test_masks_by_their_names(below: str, expected: bool) -> None:

@@ -341,7 +341,7 @@ def test_visits_whose_names_were_guessed_are_numbered() -> None:
     rows = [replace(row, format=kind, study=study) for row, kind, study in zip(
         ROWS, ("nifti", "nifti", "dicom"), ("Miller 2019", "Miller 2020", "s0123456789ab"), strict=True)]  # fmt: skip
     rows = [replace(row, subject="a") for row in rows]
-    by = "the folder below the patient's in which a contrast occurs again"
+    by = "folders and parts of names that are called like visits, or folders in which a contrast occurs again"
     cohort = Cohort.of(".", rows, {"readings": {"the top folder below PATH": 3}, "visits": {by: 2}})
     assert [Names(cohort, True).study(row) for row in rows] == ["visit 1", "visit 2", "s0123456789ab"]
     assert [Names(cohort, False).study(row) for row in rows] == ["Miller 2019", "Miller 2020", "s0123456789ab"]
