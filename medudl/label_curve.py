@@ -17,6 +17,7 @@ from medudl.curves.fits import fitted
 from medudl.curves.scans import Scans, same_test
 from medudl.data.cohort import Cohort
 from medudl.errors import UserError
+from medudl.methods.looks import Looks
 from medudl.report.label_curve import SHARES, Cost, Fit, Unit, summarise
 from medudl.report.label_curve_page import page
 from medudl.run import Run
@@ -59,11 +60,12 @@ def label_curve(
         scans = {key: Scans(arm, rows) for key, arm in {arm.key: arm for arm in arms}.items()}
         same_test([scans[arm.key] for arm in arms])
         _enough(scans[arms[0].key], amounts, unit)
+        looks = Looks()
         fabrics = {arm.name: launch(arm.config.train) for arm in arms}
         for arm, amount, seed in jobs:
             told = f"{amount:.0%} of the labels" if unit == "share" else f"{amount:.0f} labels a class"
             bar.update(task, description=f"{arm.name}, {told}, seed {seed}")
-            made.append(fitted(arm, amount, unit, seed, scans[arm.key], fits, fabrics[arm.name], stop))
+            made.append(fitted(arm, amount, unit, seed, scans[arm.key], fits, fabrics[arm.name], stop, looks))
             bar.advance(task)
     tested = scans[arms[0].key]
     pairs = {arm.name: arm.against for arm in arms if arm.against}

@@ -15,6 +15,8 @@ from medudl.curves.arms import Arm
 from medudl.curves.scans import Chosen, Scans
 from medudl.errors import UserError
 from medudl.methods import build
+from medudl.methods.looks import Looks
+from medudl.methods.supervised import Supervised
 from medudl.report.label_curve import PIXELS, Fit, Unit
 from medudl.run import Run
 from medudl.tasks.outputs import Folder
@@ -32,9 +34,13 @@ __all__ = ["fitted"]
 
 
 def fitted(
-    arm: Arm, amount: float, unit: Unit, seed: int, scans: Scans, folder: Path, fabric: Fabric, stop: StopSignals
-) -> Fit:
-    """The fit of one arm, amount and seed. Raises UserError where OUT/fits holds one of other settings or scans."""
+    arm: Arm, amount: float, unit: Unit, seed: int, scans: Scans, folder: Path, fabric: Fabric, stop: StopSignals,
+    looks: Looks | None = None,
+) -> Fit:  # fmt: skip
+    """The fit of one arm, amount and seed. looks: shared by fits on the same scans.
+
+    Raises UserError where OUT/fits holds one of other settings or scans.
+    """
     named = f"{arm.name} {unit} {amount:g} {seed}"
     file = folder / f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.json"
     settings = _fingerprint(arm, scans)
@@ -44,7 +50,7 @@ def fitted(
             raise UserError(f"{folder.parent}: holds fits of other settings, runs or scans; give a new folder")
         return Fit.of(tree)
     chosen = scans.chosen(amount, unit, seed)
-    made = _pixels(scans, chosen) if arm.name == PIXELS else trained(arm, seed, scans, chosen, fabric, stop)
+    made = _pixels(scans, chosen) if arm.name == PIXELS else trained(arm, seed, scans, chosen, fabric, stop, looks)
     patients = len({case.subject for case in chosen.train})
     studies = len({(case.subject, case.study) for case in (*chosen.train, *chosen.val)})
     fit = Fit(arm.name, amount, seed, patients, len(chosen.train), len(chosen.val), studies, made)
@@ -62,7 +68,9 @@ def _fingerprint(arm: Arm, scans: Scans) -> str:
     return digest.hexdigest()
 
 
-def trained(arm: Arm, seed: int, scans: Scans, chosen: Chosen, fabric: Fabric, stop: StopSignals) -> Any:
+def trained(
+    arm: Arm, seed: int, scans: Scans, chosen: Chosen, fabric: Fabric, stop: StopSignals, looks: Looks | None = None
+) -> Any:
     """Train one classifier with the loop of `medudl train`; its probabilities on the test scans (N, K)."""
     counts = np.bincount([scans.classes.index(case.label) for case in chosen.train], minlength=len(scans.classes))
     quiet = {"seed": seed, "sample_every": arm.config.train.steps + 1, "checkpoint_every": arm.config.train.steps}
@@ -79,6 +87,8 @@ def trained(arm: Arm, seed: int, scans: Scans, chosen: Chosen, fabric: Fabric, s
     source = source_of(config)
     if source is not None:
         method.take(source)
+    if isinstance(method, Supervised):
+        method.looks = looks
     with tempfile.TemporaryDirectory(prefix="medudl-") as folder, Screen(shown=False, progress=False) as screen:
         run = Run(Path(folder), config, {})
         trainer = Trainer(fabric, run, method.to(fabric.device), tricks, learnt, held_out)

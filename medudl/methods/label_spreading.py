@@ -134,8 +134,7 @@ class LabelSpreading(Supervised):
 
     def notes(self) -> list[str]:
         """What is part of the result's name, and how many images it was learnt from."""
-        looked = f"features: {fingerprint_of(self.network)}; stages {', '.join(map(str, self.network.stages))}"
-        return [looked, *self._words]
+        return [f"features: {self._network_name()}", *self._words]
 
     def encode(self, image: Tensor) -> Tensor:
         """h: (B, C, *S) -> (B, Z)."""
@@ -147,7 +146,12 @@ class LabelSpreading(Supervised):
         return self.answer(self._pooled(image))
 
     def _pooled(self, image: Tensor) -> Tensor:
-        return pooled(self.network(image))
+        if self.looks is None:
+            return pooled(self.network(image))
+        return self.looks(lambda new: pooled(self.network(new)), image, self._network_name())
+
+    def _network_name(self) -> str:
+        return f"{fingerprint_of(self.network)}; stages {', '.join(map(str, self.network.stages))}"
 
     def answer(self, p: Tensor) -> Tensor:
         """`classify` of features p: (B, Z) -> (B, K)."""

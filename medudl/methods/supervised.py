@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medudl.batch import Batch
 from medudl.errors import UserError
+from medudl.methods.looks import Looks
 from medudl.methods.method import Method
 
 
@@ -19,6 +20,7 @@ class Supervised(Method):
 
     classes: K names. share: (K,), n / (K n_c). weight: (K,), what an image of each class weighs in the loss: `share`
     where balanced, else 1. sick: (K,) bool, the classes that do not mean healthy.
+    looks: given by who fits several on the same scans; a method that looks through a fixed network looks once.
     """
 
     supervised: ClassVar[bool] = True
@@ -27,6 +29,7 @@ class Supervised(Method):
     share: Tensor
     weight: Tensor
     sick: Tensor
+    looks: Looks | None = None
 
     def know(
         self, classes: Sequence[str], counts: Sequence[int] | None, healthy: Sequence[str] | None, balanced: bool
