@@ -62,8 +62,12 @@ TEXT_RULES = (
 
 # What says that there is no contrast agent, though it names one; and what came after an operation, not after an agent.
 _NO_AGENT = re.compile(
-    r"\b(?:pre|non?|without|w/?o)[-_ ]*(?:contrast|gad\w*|gd|enh\w*|km|ce)(?![a-z])|post[-_ ]?op\w*", re.IGNORECASE
+    r"\b(?:pre|non?|without|w/?o)[-_ ]*(?:contrast|gad\w*|gd|enh\w*|km|ce)(?![a-z])|post[-_ ]?(?:op|proc|erior)\w*"
+    r"|unenh\w*|w[ _]?o[ _]contrast",
+    re.IGNORECASE,
 )
+# What a scan was registered to, at the end of its name: "FLAIR_to_T1" is a FLAIR.
+_ONTO = re.compile(r"(?<=[ -])(?:reg(?:istered)?[ -]*)?(?:to|in|on)[ -]+(?:t1|t2|flair|ct|mr).*$", re.IGNORECASE)
 # Words of file names that begin like a contrast and are none: "T101" and "PD001" are patients, "Swiss" a study.
 _NO_CONTRAST = re.compile(
     r"(?<![a-z0-9])(?:t[12](?:\d|dm)\w*|(?!pd(?:w|fs)?\d?\b|swi\d?\b|swan\b|loc(?:al|ali[sz]er)?s?\b|scout\b|survey\b|tracew?\b"
@@ -184,7 +188,7 @@ def contrast_of_text(text: str) -> str:
 
 def contrast_of_name(stem: str) -> str:
     """As `contrast_of_text`, of a file name: a word must begin so ("test1" is no T1), and be no other ("T101")."""
-    words = _NO_CONTRAST.sub(" ", _NO_AGENT.sub(" ", stem[:256].replace("_", " ")))
+    words = _NO_CONTRAST.sub(" ", _NO_AGENT.sub(" ", _ONTO.sub(" ", stem[:256].replace("_", " "))))
     anchored = ((name, rf"(?<![a-z])(?:{expression})") for name, expression in TEXT_RULES)
     return next((name for name, expression in anchored if re.search(expression, words, re.IGNORECASE)), "")
 

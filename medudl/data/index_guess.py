@@ -57,9 +57,9 @@ def who(drafts: Sequence[Draft], stems: Sequence[str]) -> list[Who]:
     ("P1/2019/P1_2019_T1"); the top folder, or one below it (see `_first`), where folders hold one file a contrast,
     names repeat ("P1/2019/T1"), or folders hold several contrasts; the name without its contrast ("P1_T1"), where that
     leaves one name for several contrasts; else each file is a patient of its own. Folders that name a modality, a
-    contrast or a split do not count, nor do dates and visits above all others. A date or visit at the end of a
-    patient's name is cut off where names then agree. Visits: the folder below the patient's that is called so, or in
-    which one contrast occurs again; else the dates in names.
+    contrast or a split do not count, nor do dates and visits above all others. A date or visit in a patient's
+    name is cut out where names then agree. Visits: the folders below the patient's that are called so, or in which one
+    contrast occurs again; else the dates in names.
     """
     places = [_place(draft, stem) for draft, stem in zip(drafts, stems, strict=True)]
     found: dict[int, Who] = {}
@@ -204,16 +204,17 @@ def _full(places: Sequence[Place], level: int) -> bool:
 
 
 def _visits(places: Sequence[Place], level: int) -> int | None:
-    """The first depth at which folders of one patient are called like visits, or hold one kind twice."""
-    for depth in range(level + 1, max((len(place.folders) for place in places), default=0)):
+    """The first depth below the patients' where all folders are surely visits, else where one holds a kind again."""
+    depths = range(level + 1, max((len(place.folders) for place in places), default=0))
+    for depth in depths:
+        if all(surely_visit(place.folders[depth]) for place in places if len(place.folders) > depth):
+            return depth
+    for depth in depths:
         of_kind: dict[tuple[str, str], set[str]] = defaultdict(set)
-        of_patient: dict[str, set[str]] = defaultdict(set)
         for place in places:
             if len(place.folders) > depth:
                 of_kind[place.folders[level], place.kind or place.trunk].add(place.folders[depth])
-                of_patient[place.folders[level]].add(place.folders[depth])
-        again = any(len(folders) > 1 for folders in of_kind.values())
-        if again or any(len(own) > 1 and all(map(surely_visit, own)) for own in of_patient.values()):
+        if any(len(folders) > 1 for folders in of_kind.values()):
             return depth
     return None
 

@@ -22,7 +22,7 @@ class Who:
 
 
 def joined(guesses: Sequence[Who]) -> list[Who]:
-    """With the date or visit at the end of a patient's name as the visit, where names then agree."""
+    """With the date or visit in a patient's name as the visit, where names then agree."""
     endings: dict[str, set[str]] = defaultdict(set)
     for one in guesses:
         patient, visit = parted(one.subject)
@@ -31,9 +31,8 @@ def joined(guesses: Sequence[Who]) -> list[Who]:
     out = []
     for one in guesses:
         patient, visit = parted(one.subject)
-        cut = visit and patient in agreeing
-        told = f"{one.reading}, without a visit at the end of the name"
-        out.append(Who(patient, one.study or visit, told) if cut else one)
+        told = f"{one.reading}, without a visit in the name"
+        out.append(Who(patient, one.study or visit, told) if patient in agreeing else one)
     return out
 
 

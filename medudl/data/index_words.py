@@ -17,20 +17,12 @@ _CONTRASTS = {
     "trace", "swi", "tof", "mra", "stir", "asl", "dsc", "dce", "perf", "perfusion", "mprage", "mp2rage", "vibe", "spgr",
     "localizer", "pre", "post", "ce", "gd", "gad", "km", "contrast", "star", "bias",
 }  # fmt: skip
+# What may stand in a folder's name beside a contrast: how it was taken, or what was done to it.
 _STEPS = {
-    "brain",
-    "raw",
-    "bet",
-    "stripped",
-    "skullstripped",
-    "registered",
-    "reg",
-    "n4",
-    "nii",
-    "nifti",
-    "png",
-    "images",
-}
+    "brain", "raw", "bet", "stripped", "skullstripped", "registered", "reg", "n4", "nii", "nifti", "png", "images",
+    "sag", "tra", "cor", "ax", "axial", "sagittal", "coronal", "se", "tse", "fse", "space", "blade", "2d", "3d", "iso",
+    "fs", "repeat",
+}  # fmt: skip
 HOLDERS = {"images", "imagestr", "imagests", "imagesval", "scans", "anat"}  # folders that say nothing of what they hold
 _MASK = re.compile(r"(?:brain|lesion|tumou?r|a|d)?(?:mask|seg)s?\d*|segmentations?|labelmap|gt|groundtruth")
 _MASK_ALONE = re.compile(r"rois?\d*|labels?|lesions?")  # masks where the name tells no contrast
@@ -40,11 +32,13 @@ _MASK_FOLDERS = {
 }  # fmt: skip
 _DATE = r"(?:19|20)\d\d[-_.]?(?:0\d|1[0-2])[-_.]?[0-3]\d"
 _TIMES = (
-    r"(?:ses|session|visit|tp|time|timepoint|base|baseline|follow[-_ ]?up|fu|pre|post|week|month|year)"
-    r"(?:[-_ ]?op)?[-_ ]?\w{0,3}"
+    r"(?:ses|session|visit|timepoint|baseline|follow[-_ ]?up|pre|post|week|month|year)(?:[-_ ]?op)?[-_ ]?\w{0,3}"
+    r"|(?:tp|fu|base|time)[-_ ]?\d{0,2}[a-z]?"
 )
 # Called like a visit and like nothing else: a date, "ses-2", "baseline".
-_SURELY_VISIT = re.compile(rf"{_DATE}(?!\d).*|\d{{1,2}}[-_.]\d{{1,2}}[-_.](?:19|20)\d\d|{_TIMES}", re.IGNORECASE)
+_SURELY_VISIT = re.compile(
+    rf"{_DATE}(?!\d)[^A-Za-z]*|\d{{1,2}}[-_.]\d{{1,2}}[-_.](?:19|20)\d\d|{_TIMES}", re.IGNORECASE
+)
 # What visits below a patient's folder are called beside that: a number, a letter, "m06", a study's UID.
 _VISIT = re.compile(
     r"\d{6,8}|\d{8}\D.*|\d{4}[-_.]\d{1,2}.*|\d{1,2}[-_.](?:\d{1,2}|[\dx]{2})[-_.]\d{2,4}.*|(?:19|20)\d\d|[a-z]|\d{1,2}"
@@ -54,15 +48,21 @@ _VISIT = re.compile(
 )
 _PERSON = r"(?:patient|pat|subject|subj|sub|case|volunteer|proband|person|mrn)s?[-_ ]?"
 _PATIENT = re.compile(rf"{_PERSON}\w*\d\w*", re.IGNORECASE)
-_AT_THE_START = re.compile(rf"{_PERSON}\d+(?![A-Za-z0-9])", re.IGNORECASE)
-# A date or a visit at the end of a patient's name; a number behind a longer one is a point in time ("00002-001").
-_AT_THE_END = re.compile(
-    rf"(?P<patient>.*[^-_. ])[-_. ]+(?P<visit>{_DATE}(?:[-_.]\d+)?|(?:mri?|v)[-_]?\d{{1,2}}|m\d\d|fu[-_]?\d{{1,3}}\w?"
-    r"|(?:ses|session|visit|tp|timepoint|week|month|year)[-_ ]?\d{1,3}|baseline|follow[-_ ]?up|pre[-_]?op|post[-_]?op)"
-    r"(?:_nifti)?|(?P<before>.*\D\d{5,})[-_](?P<point>\d{2,3})(?:_nifti)?",
+_AT_THE_START = re.compile(rf"{_PERSON}(?:(?:19|20)\d\d[-_])?\d+(?![A-Za-z0-9])", re.IGNORECASE)
+# A date in a patient's name, a visit at its end or beginning; a number behind a longer one is a point in time
+# ("00002-001"). Those of _MAYBE_END are visits only of what has a number of its own: "P1_v2", not "brain_MR2".
+_DATED = re.compile(rf"(?<!\d)(?:({_DATE})(?:\d{{6}})?|(\d{{1,2}}[-.]\d{{1,2}}[-.](?:19|20)\d\d))(?!\d)")
+_WHEN = (
+    r"(?:ses|session|visit|tp|timepoint|week|month|year)[-_ ]?\d{1,3}|baseline|follow[-_ ]?up|pre[-_]?op|post[-_]?op"
+)
+_END = re.compile(rf"(?P<patient>.*[^-_. ])[-_. ]+(?P<visit>{_WHEN})", re.IGNORECASE)
+_START = re.compile(rf"(?P<visit>{_WHEN})[-_. ]+(?P<patient>.+)", re.IGNORECASE)
+_MAYBE_END = re.compile(
+    r"(?P<patient>.*\d.*[^-_. ]|.*\d)[-_. ]+(?P<visit>(?:mri?|v|scan|exam)[-_]?\d{1,2}|m\d{1,2}|fu[-_]?\d{1,3}\w?"
+    r"|(?:19|20)\d\d|pre|post)",
     re.IGNORECASE,
 )
-_DATE_INSIDE = re.compile(rf"(?<!\d){_DATE}(?!\d)")
+_POINT = re.compile(r"(?P<patient>.*\D\d{5,})[-_](?P<visit>\d{2,3})")
 
 
 def words(name: str) -> list[str]:
@@ -86,7 +86,8 @@ def shown_in(folders: Sequence[str], stem: str) -> tuple[str, str, str]:
 
 
 def of_folder(name: str) -> tuple[str, str]:
-    """(contrast, modality) of a folder whose whole name says it."""
+    """(contrast, modality) of a folder whose whole name says it, a series' number before it left out."""
+    name = re.sub(r"^\d{1,4}[-_. ]+", "", name.lower().replace("mp-rage", "mprage"))
     own = [word for word in words(name) if word not in _STEPS]
     if own and set(own) <= _CONTRASTS | set(MODALITIES):
         contrast = contrast_of_name(name)
@@ -102,9 +103,10 @@ def is_mask(below: str, stem: str) -> bool:
     own = words(stem)
     if any(_MASK.fullmatch(word) for word in own):
         return True
-    if not contrast_of_name(stem) and any(_MASK_ALONE.fullmatch(word) for word in own):
+    folders = [folder.lower() for folder in reversed(below.split("/")[:-1])]
+    alone = {word for word in own if _MASK_ALONE.fullmatch(word)} - set(words("".join(folders[:1])))  # a class's name
+    if alone and (not contrast_of_name(stem) or own[-1] in alone - {"roi", "rois"}):
         return True
-    folders = (folder.lower() for folder in reversed(below.split("/")[:-1]))
     return next((name in _MASK_FOLDERS for name in folders if name in _MASK_FOLDERS | HOLDERS), False)
 
 
@@ -148,17 +150,21 @@ def patient_in(name: str) -> str:
 
 
 def parted(name: str) -> tuple[str, str]:
-    """(patient, visit) of a name that ends with a visit: "P1_20190501" -> P1, 20190501; the name and "" of another."""
-    found = _AT_THE_END.fullmatch(name)
-    if found is None:
-        return name, ""
-    return found["patient"] or found["before"], found["visit"] or found["point"]
+    """(patient, visit) of a name that holds a visit: "P1_20190501" -> P1, 20190501; the name and "" of another."""
+    name = re.sub(r"_nifti$", "", name)
+    date = _DATED.search(name)
+    if date is not None:
+        before, after = name[: date.start()].rstrip("-_. "), name[date.end() :].lstrip("-_. ")
+        rest = "_".join(filter(None, (before, after)))
+        return (rest, date[1] or date[2]) if rest else (name, "")
+    found = next((hit for each in (_END, _START, _MAYBE_END, _POINT) if (hit := each.fullmatch(name))), None)
+    return (name, "") if found is None else (found["patient"], found["visit"])
 
 
 def date_in(name: str) -> str:
     """The first date in a name, digits alone; "" where it has none."""
-    found = _DATE_INSIDE.search(name)
-    return re.sub(r"\D", "", found[0]) if found else ""
+    found = _DATED.search(name)
+    return re.sub(r"\D", "", found[1] or found[2]) if found else ""
 
 
 def _shows(word: str) -> bool:

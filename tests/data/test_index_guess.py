@@ -188,6 +188,7 @@ def test_what_a_path_says_it_shows(folders: tuple[str, ...], stem: str, expected
         ("P1/aseg.nii.gz", True),
         ("P1/aparc+aseg.nii.gz", True), ("P1/tumorseg.nii.gz", True), ("P1/ROI1.nii.gz", True),
         ("MR/1/Ground/IMG-4.nii.gz", True), ("Segmentation/images/7.nii.gz", False),
+        ("P1/P1_T2-label.nii.gz", True), ("P1/FLAIR_lesion.nii.gz", True), ("lesion/lesion_0.nii.gz", False),
         ("images/masks/7.nii.gz", True), ("P1/Segovia.nii.gz", False), ("P1/Agt.nii.gz", False),
     ],
 )  # fmt: skip

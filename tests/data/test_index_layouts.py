@@ -116,6 +116,50 @@ def test_many_visits_are_no_patients(visits: list[str]) -> None:
             id="films of Kermany 2018",
         ),
         pytest.param([f"patient{n}_frame{k}.nii" for n in (101, 102) for k in ("01", "12")], 2, 2, id="ACDC"),
+        pytest.param(
+            [*files(("4712", "4713"), ("3_t1_sag/3_t1_sag", "4_t2_tra/4_t2_tra")),
+             *files(["4711"], ("3_t1_sag/3_t1_sag", "4_t2_tra/4_t2_tra", "5_t1_tra/5_t1_tra"))],
+            3, 3, id="one patient with two series of a contrast",
+        ),
+        pytest.param(
+            files(("4711/20190501", "4712/20190601"), ("3_t1_sag/x", "4_t2_tra/x", "5_t1_tra/x")), 2, 2,
+            id="a date a patient, and two series of a contrast",
+        ),
+        pytest.param(
+            [f"{who}/{c}/{day}/I{n}/ADNI_{who}_MR_br_raw_I{n}.nii" for who in ("002_S_0295", "003_S_0001")
+             for n, (c, day) in enumerate(
+                (("MP-RAGE", "2006-04-18"), ("MP-RAGE", "2007-04-18"), ("Axial_FLAIR", "2007-04-18")))],
+            2, 4, id="ADNI, two contrasts",
+        ),
+        pytest.param(
+            ["P1/20190501/1/T1.nii", "P1/20190501/2/T2.nii", "P1/20190501/3/T1.nii"], 1, 1, id="series by number",
+        ),
+        pytest.param(files(("20190501_P1", "20190502_P2"), MR), 2, 2, id="date and name"),
+        pytest.param(files([f"TP00{n}" for n in range(1, 9)], MR), 8, 8, id="TP001"),
+        *(
+            pytest.param([f"{a}_{c}.nii" for a in visits for c in MR], 1, 2, id=visits[0])
+            for visits in (
+                ("20190501_P1", "20200501_P1"), ("P1_20190501101010", "P1_20200501101010"), ("P1_2019", "P1_2020"),
+                ("P1_01.05.2019", "P1_01.05.2020"), ("P1_20190501_brain", "P1_20200501_brain"), ("P1_M0", "P1_M12"),
+                ("P1_scan1", "P1_scan2"), ("baseline_P1", "followup_P1"),
+            )
+        ),
+        pytest.param(["P1_pre/T2.nii", "P1_post/T2.nii"], 1, 2, id="P1_pre"),
+        pytest.param([f"brain_MRI_{n:02}.nii" for n in range(1, 9)], 8, 8, id="no number but the last"),
+        pytest.param([f"case_2019_{n:03}_{c}.nii" for n in (1, 2) for c in MR], 2, 2, id="a year in the number"),
+        pytest.param([f"HC_m{age}_T1.nii" for age in (45, 50)], 2, 2, id="sex and age"),
+        pytest.param(
+            [f"{who}/{c}_{day}101010_{k}.nii" for k, c in enumerate(("t1_mprage", "t2_tse"))
+             for day in ("20190501", "20200501") for who in ("4711", "4712")],
+            2, 4, id="dcm2niix with a time",
+        ),
+        pytest.param(
+            ["4711/003_t1_sag/a1.nii", "4711/004_t2_tra/a2.nii", "4712/003_t1_sag/b1.nii", "4712/004_t2_tra/b2.nii"],
+            2, 2, id="contrast by a series' folder",
+        ),
+        pytest.param(
+            ["UCSF-PDGM-0429_nifti/T1.nii", "UCSF-PDGM-0429_FU003d_nifti/T1.nii"], 1, 2, id="UCSF with a follow-up",
+        ),
         pytest.param(["CT/P001.nii", "MR/p001.nii"], 1, 1, id="other cases"),
         pytest.param(["CT/M\u00fcller/a.nii", "MR/Mu\u0308ller/a.nii"], 1, 1, id="an umlaut of a Mac"),
         pytest.param(
@@ -148,7 +192,9 @@ def test_more_endings_than_visits_are_patients() -> None:
         ("a/T1DM_04_T2.nii", "T2", "MR"), ("a/T1_pre_contrast.nii", "T1", "MR"), ("a/T1_postop.nii", "T1", "MR"),
         ("a/T1_post.nii", "T1c", "MR"), ("a/PD001_scan.nii", "", ""), ("a/Swiss_01_T1.nii", "T1", "MR"),
         ("a/TRACERx_001_T1.nii", "T1", "MR"), ("a/Locarno_01_T1.nii", "T1", "MR"), ("a/x-t2f.nii", "FLAIR", "MR"),
-        ("T2w_brain/x.nii", "T2", "MR"),
+        ("T2w_brain/x.nii", "T2", "MR"), ("P/FLAIR_to_T1.nii", "FLAIR", "MR"), ("P/FLAIR_reg_to_T1.nii", "FLAIR", "MR"),
+        ("P/T1_posterior.nii", "T1", "MR"), ("P/T1_unenhanced.nii", "T1", "MR"), ("P/T1_w_o_contrast.nii", "T1", "MR"),
+        ("003_t1_sag/a.nii", "T1", "MR"), ("MP-RAGE/a.nii", "T1", "MR"), ("Axial_T2_FLAIR/a.nii", "FLAIR", "MR"),
     ],
 )  # fmt: skip
 def test_words_that_only_look_like_a_contrast(path: str, contrast: str, modality: str) -> None:
