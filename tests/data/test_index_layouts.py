@@ -180,8 +180,9 @@ def test_classes_of_single_films_stay_single() -> None:
     assert len({row[0] for row in rows}) == 61
 
 
-def test_more_endings_than_visits_are_patients() -> None:
-    rows, _ = read(*(f"scan_v{n:02}.nii" for n in range(1, 30)))
+@pytest.mark.parametrize("name", ["scan_v{:02}.nii", "scan_201905{:02}.nii", "H1_ses-{:02}.nii"])
+def test_more_endings_than_visits_are_patients(name: str) -> None:
+    rows, _ = read(*(name.format(n) for n in range(1, 30)))
     assert len({row[0] for row in rows}) == 29
 
 
