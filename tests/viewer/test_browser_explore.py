@@ -13,6 +13,7 @@ DRAWN = "() => window.medudlExplore?.map?.scatter.places"
 WALKED = "(n) => window.medudlExplore.walk.answered > n"
 PICTURE = """(kind) => { const c = window.medudlExplore.walk[kind].canvas;
   return [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data].filter((_, n) => n % 4 === 0); }"""
+BESIDE = "Nearest real case: number {} (click"
 SLIDE = """([n, value]) => { const i = document.querySelectorAll(".sliders input")[n] ??
     window.medudlExplore.walk.sliders.querySelectorAll("input")[n];
   i.value = value; i.dispatchEvent(new Event("input")); }"""
@@ -89,9 +90,28 @@ def test_a_slider_changes_the_picture_while_it_moves_beside_the_nearest_case(ope
     assert opened.evaluate(PICTURE, "drawn") != before
     assert "moves=0%3A0.05&" in walks[-2] and "moves=0%3A3&" in walks[-1], "the first step is asked for, and the last"
     nearest = opened.evaluate("() => window.medudlExplore.walk.nearest")
-    opened.wait_for_function("() => window.medudlExplore.walk.near.canvas.classList.contains('drawn')")
+    opened.get_by_text(BESIDE.format(nearest + 1)).wait_for()
     assert opened.evaluate(PICTURE, "near")[0] == grey(nearest)
     assert "no patient" in opened.locator(".scene").inner_text()
+
+
+def test_a_picture_of_the_nearest_case_that_comes_late_does_not_stay(opened):
+    opened.get_by_role("tab", name="Walk").click()
+    opened.get_by_text("Nearest real case: number").wait_for()
+    held: list[Route] = []
+    rows: list[int] = []
+    opened.route("**/thumbnails?*", lambda route: held.append(route) if len(rows) < 2 else route.continue_())
+    for value in (-3, 3):
+        answered = opened.evaluate("() => window.medudlExplore.walk.answered")
+        opened.evaluate(SLIDE, [0, value])
+        opened.wait_for_function(WALKED, arg=answered)
+        rows.append(opened.evaluate("() => window.medudlExplore.walk.nearest"))
+    assert grey(rows[0]) != grey(rows[1])
+    for late in reversed(held):  # the first question is answered last
+        with opened.expect_response("**/thumbnails?*"):
+            late.continue_()
+    opened.get_by_text(BESIDE.format(rows[1] + 1)).wait_for()
+    assert opened.evaluate(PICTURE, "near")[0] == grey(rows[1])
 
 
 def test_between_two_cases_from_the_map(opened):

@@ -28,7 +28,8 @@ export class Walk {
   }
 
   build() {
-    const { table, model } = this.cases;
+    const { cases } = this;
+    const { table, model } = cases;
     if (model) {
       this.element.append(el("p", { class: "state" }, model));
       return;
@@ -38,8 +39,13 @@ export class Walk {
     this.more = el("button", { type: "button", onclick: () => this.showMore() }, "More directions");
     this.state = el("p", { class: "quiet", "aria-live": "polite" }, "Starting the model, which takes some seconds the first time.");
     this.drawn = framed("Drawn by the model", "large");
-    this.near = framed("Nearest real case (click to open it)", "large");
-    this.near.canvas.addEventListener("click", () => this.nearest !== undefined && this.toMap(this.nearest));
+    this.near = framed("Nearest real case", "large");
+    this.near.canvas.addEventListener("click", () => this.beside !== undefined && this.toMap(this.beside));
+    this.nearing = new Newest(
+      (row) => askPictures(cases.id, "thumbnails", { rows: row, side: 512, key: table.key }),
+      (pictures, row) => this.showNear(pictures, row),
+      (error) => this.failNear(error),
+    );
     this.facts = el("p", { class: "quiet" });
     this.planes = el("span", { class: "tools" }, ...PLANES.map((title, n) => el("button", { type: "button", onclick: () => this.cut(n) }, title)));
     this.depth = el("input", { type: "range", min: 0, value: 0, "aria-label": "Slice", oninput: () => this.deeper() });
@@ -166,10 +172,21 @@ export class Walk {
     this.ways.started();
     if (this.cases.table.picture && nearest[0] !== this.nearest) {
       [this.nearest] = nearest;
-      askPictures(this.cases.id, "thumbnails", { rows: nearest[0], side: 512, key: this.cases.table.key })
-        .then((found) => paint(this.near.canvas, found)).catch((error) => this.fail(error));
+      this.nearing.ask(this.nearest);
     }
     say(this.facts, `The nearest real case is number ${nearest[0] + 1}, at a distance of ${far[0].toPrecision(3)}. What the model draws is no patient, and shows nothing that was measured.`);
+  }
+
+  /** The picture of the nearest case comes later than its number: until then the one before stays, under its own. */
+  showNear(pictures, row) {
+    paint(this.near.canvas, pictures);
+    this.beside = row;
+    say(this.near.caption, `Nearest real case: number ${row + 1} (click to open it)`);
+  }
+
+  failNear(error) {
+    this.nearest = undefined; // so that the next step asks for it again
+    this.fail(error);
   }
 
   fail(error) {
@@ -178,6 +195,7 @@ export class Walk {
 
   dispose() {
     this.asking.cancel();
+    this.nearing?.cancel();
     this.element.remove();
   }
 }
