@@ -68,7 +68,7 @@ def name_draft(draft: Draft, found: Found, names: Names) -> Draft:
     """The draft with subject, study, series, contrast, modality, label, split and rule.
 
     Without pattern and BIDS name the subject stays empty, for `name_rest`; contrast and modality are looked for in the
-    names of the file and its folders (see `index_guess.shown_in`).
+    names of the file and its folders (see `index_words.shown_in`).
     What a model made has the end of its file name for a contrast, "synthetic-T2", and is not learnt from.
     """
     values = names.of_pattern(found)

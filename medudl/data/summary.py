@@ -12,6 +12,7 @@ from rich.table import Table
 from medudl.data.cohort import NOTE, SPLITS, Cohort, Series
 from medudl.data.index_draft import count
 
+_EXAMPLES = 3  # files whose reading is shown
 _SHOWN = 20  # problems printed one by one; all of them are in cohort.csv and cohort.json
 
 
@@ -22,6 +23,7 @@ def summary(cohort: Cohort) -> RenderableType:
     if any(row.label for row in rows) or any(row.split for row in rows):
         parts.append(_labels(rows))
     parts += _reading(cohort)
+    parts += _examples(cohort)
     parts += _problems(cohort)
     return Group(*parts)
 
@@ -89,6 +91,26 @@ def _reading(cohort: Cohort) -> Iterable[RenderableType]:
         for (contrast, rule), number in sorted(chosen.items(), key=lambda item: (item[0][0], -item[1])):
             table.add_row(escape(contrast) or "unnamed", f"{number:,}", escape(rule))
         yield table
+
+
+def _examples(cohort: Cohort) -> Iterable[RenderableType]:
+    """How the paths of some patients were read, spread evenly, so that a wrong guess is seen; not where headers say."""
+    first: dict[str, Series] = {}
+    for row in cohort.series():
+        if row.path and row.format not in ("", "dicom"):
+            first.setdefault(row.subject, row)
+    patients = list(first.values())
+    if not patients:
+        return
+    last = len(patients) - 1
+    rows = [patients[n] for n in sorted({last * k // (_EXAMPLES - 1) for k in range(_EXAMPLES)})]
+    columns = {"Patient": "subject", "Visit": "study", "Modality": "modality", "Contrast": "contrast"}
+    columns |= {"Label": "label", "Split": "split"}
+    shown = {title: field for title, field in columns.items() if any(getattr(row, field) for row in patients)}
+    table = Table("Path", *shown, title="How paths were read: some of them, to be checked")
+    for row, place in zip(rows, cohort.places(rows), strict=True):
+        table.add_row(escape(place), *(escape(getattr(row, field)) or "-" for field in shown.values()))
+    yield table
 
 
 def _problems(cohort: Cohort) -> Iterable[RenderableType]:

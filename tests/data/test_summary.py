@@ -71,3 +71,15 @@ def test_series_that_share_a_folder_are_told_by_their_files() -> None:
     told = ["b.dcm and 2 more: a gap", "d.dcm: a gap", "c: a gap"]
     assert cohort.problems == told and told == [line.strip() for line in printed(cohort).splitlines()][-3:]
     assert Cohort.of(".", rows).places(rows) == [".", ".", "c"], "without cohort.json the folder is all that is known"
+
+
+def test_some_paths_are_shown_as_they_were_read_but_not_of_dicom() -> None:
+    rows = [mr(f"P{n}", "v1", contrast) for n in range(9) for contrast in ("T1", "T2")]
+    lines = [" ".join(line.replace("│", " ").split()) for line in printed(Cohort.of(".", rows)).splitlines()]
+    at = next(n for n, line in enumerate(lines) if line.startswith("┃ Path"))
+    assert lines[at].replace("┃", " ").split() == ["Path", "Patient", "Visit", "Modality", "Contrast"]
+    assert lines[at + 2 : at + 5] == [f"{p}/T1.nii {p} v1 MR T1" for p in ("P0", "P4", "P8")]
+    told_by_headers = [Series("A", "1", "a", "MR", "T1", "[x]", "dicom")]
+    assert "How paths were read" not in printed(Cohort.of(".", told_by_headers))
+    one = Series("A", "", "a", "MR", "", "[x].png", "png")
+    assert "│ [x].png │ A       │ MR" in printed(Cohort.of(".", [one]))
