@@ -87,22 +87,22 @@ def test_no_patient_is_named(run, report) -> None:
 
 
 def test_overlapping_splits_are_told(run) -> None:
-    from medudl.bundle.facts import _disjoint
+    from medudl.bundle.cohort_words import disjoint
     from medudl.data.cohort import Series
 
     rows = [Series("A", split="train", sha256="1"), Series("B", split="test", sha256="2")]
-    assert _disjoint(rows).startswith("by patient")
-    assert _disjoint([*rows, Series("A", split="test", sha256="3")]).startswith("not disjoint: 1 patients or files")
-    assert _disjoint([Series("A")]) == ""
+    assert disjoint(rows).startswith("by patient")
+    assert disjoint([*rows, Series("A", split="test", sha256="3")]).startswith("not disjoint: 1 patients or files")
+    assert disjoint([Series("A")]) == ""
 
 
 def test_age_and_sex_of_a_handful_are_not_told() -> None:
-    from medudl.bundle.facts import _demography
+    from medudl.bundle.cohort_words import demography
     from medudl.data.cohort import Series
 
     rows = [Series(f"p{n}", sex="F" if n % 2 else "M", age=f"0{40 + n}Y") for n in range(6)]
-    assert _demography(rows[:4]) == ""
-    assert _demography(rows) == "sex: F 3, M 3; median age 43 (6 known)"
+    assert demography(rows[:4]) == ""
+    assert demography(rows) == "sex: F 3, M 3; median age 43 (6 known)"
 
 
 def test_bad_reports_are_told_in_a_line(run, tmp_path) -> None:
